@@ -6,13 +6,14 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 KNOWN = (
@@ -177,3 +178,62 @@ def test_blocks_of_another_n_are_no_restarts(tmp_path: Path) -> None:
         ingest(tmp_path / "s", {"t.csv": text("step,loss,n_params,budget", told)}, KNOWN)
     assert "restarts" not in str(caught.value)
     assert "'n_params' with 'budget' tells them apart" in str(caught.value)
+
+
+def constant(step: int, _last: int) -> float:
+    return 1e-3 * min(1, step / 100)
+
+
+def inverse_root(step: int, _last: int) -> float:
+    return 1e-3 * min(step / 100, (100 / step) ** 0.5)
+
+
+def shallow(step: int, last: int) -> float:
+    """A cosine that comes to its end at 60 % of its peak."""
+    return 1e-3 * min(1, step / 200) * (0.6 + 0.2 * (1 + math.cos(math.pi * step / last)))
+
+
+@pytest.mark.parametrize("schedule", [constant, inverse_root, shallow])
+@pytest.mark.parametrize("last", [400, 1000, 1900])
+def test_a_schedule_without_an_end_may_have_been_all_of_a_run(
+    tmp_path: Path, schedule: Callable[[int, int], float], last: int
+) -> None:
+    first = rows(range(50, last + 1, 50), 0.01)
+    for each in first:
+        each[2] = f"{schedule(int(str(each[0])), last):.8f}"
+    told = {"t.csv": text("step,loss,lr", first, rows(WHOLE, peak=2e-3))}
+    tables = ingest(tmp_path / "s", told, KNOWN)
+    assert tables.runs["tokens"].to_list() == [last * 1000, LAST * 1000]
+    assert "`restarts: true`" in row(tables.files, "path", "t.csv")["reason"]
+    anew = f"{KNOWN}table: {{rows: points, columns: {{step: step, train_loss: loss, lr: lr}}, "
+    tables = ingest(tmp_path / "t", told, f"{anew}restarts: true}}\n")
+    assert tables.runs["tokens"].to_list() == [LAST * 1000]
+    # and what is read as a restart is runs where sweep.yaml calls it none
+    told = {"t.csv": text("step,loss,lr", rows(range(50, 1050, 50), 0.01), rows(WHOLE))}
+    assert ingest(tmp_path / "u", told, KNOWN).runs.height == 1
+    tables = ingest(tmp_path / "v", told, f"{anew}restarts: false}}\n")
+    assert tables.runs["tokens"].to_list() == [1_000_000, LAST * 1000]
+
+
+def test_a_start_that_died_as_its_rate_rose_is_no_run(tmp_path: Path) -> None:
+    dead = rows(range(10, 90, 10), 0.01, peak=2e-3)
+    whole = rows(range(10, LAST + 1, 10))
+    tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", dead, whole)}, KNOWN)
+    assert tables.runs["run"].to_list() == ["t"]
+
+
+@pytest.mark.parametrize("head", ["step,loss,lr", "step,loss"])
+@pytest.mark.parametrize("every", [30, 100])
+def test_a_resume_may_log_less_often(tmp_path: Path, head: str, every: int) -> None:
+    first, second = rows(range(10, 960, 10)), rows(range(900, LAST + 1, every), 0.002)
+    told = [each[: head.count(",") + 1] for each in first + second]
+    tables = ingest(tmp_path / "s", {"t.csv": text(head, told)}, KNOWN)
+    assert tables.runs["tokens"].to_list() == [second[-1][0] * 1000]  # type: ignore[operator]
+    kept = tables.curves.filter(~pl.col("superseded"))
+    assert kept["step"].to_list() == [*range(10, 900, 10), *range(900, LAST + 1, every)]
+
+
+def test_lines_that_a_log_lost_behind_a_resume_are_no_branch(tmp_path: Path) -> None:
+    first, second = rows(range(50, 1000, 50)), rows([600, *range(800, LAST + 1, 50)], 0.002)
+    tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", first, second)}, KNOWN)
+    assert tables.runs["tokens"].to_list() == [LAST * 1000]

@@ -424,3 +424,29 @@ def test_a_few_points_of_a_curve_are_read_where_sweep_yaml_says_so(tmp_path: Pat
         f"{known}  # no more\n".replace("}}", "}, tokens_per_step: 1000}"),
     )
     assert tables.runs.height == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("model,step,val_loss", "{n:g}M,{k},{loss}"),
+        ("model,tokens,val_loss", "{n:g}M,{tokens},{loss}"),
+        ("run,step,tokens,val_loss", "a-{n:g}M,{k},{tokens},{loss}"),
+    ],
+)
+@pytest.mark.parametrize("count", [5, 6])
+def test_the_same_even_counts_of_every_model_are_of_curves(
+    tmp_path: Path, head: str, columns: str, count: int
+) -> None:
+    lines = [
+        columns.format(n=n, k=k * 400, tokens=k * 40_000_000, loss=round(loss(n * 1e6, k * 4e7), 4))
+        for n in (25, 50, 100)
+        for k in range(1, count + 1)
+    ]
+    known = (
+        "title: t\nfacts: {params: {total: 1e6}, tokens_per_step: 100000, "
+        "schedule: {kind: constant}}\n"
+    )
+    tables = ingest(tmp_path / "s", {"t.csv": "\n".join([head, *lines]) + "\n"}, known)
+    assert tables.runs.height == 3
+    assert tables.curves.height == 3 * count

@@ -315,3 +315,31 @@ def test_a_launch_that_died_under_another_label_is_no_branch(tmp_path: Path) -> 
     tables = ingest(tmp_path / "s", {"t.csv": text}, known)
     assert tables.runs["run"].to_list() == ["a"]
     assert tables.curves.filter(~pl.col("superseded")).height == 39
+
+
+def test_a_rate_of_a_schedule_names_no_runs(tmp_path: Path) -> None:
+    """Trunks and decays of two N, without a name: what changes from row to row is none."""
+    lines = []
+    for size in (1_000_000, 2_000_000):
+        steps = [(step, "trunk", 1e-3) for step in range(10, 400, 10)]
+        steps += [
+            (start + step, f"decay_{start}", 1e-3 * (1 - step / 80))
+            for start in (100, 200, 300)
+            for step in range(10, 90, 10)
+        ]
+        lines += [
+            f"{size},{step},{step * 1000},{label},"
+            f"{6 - size / 1e6 - step / 1e3 + rate * 100:g},{rate:g}"
+            for step, label, rate in steps
+        ]
+    told = "\n".join(["n_params,step,tokens,branch,train_loss,lr", *lines, ""])
+    known = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "s", {"t.csv": told}, known)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    assert '-\', \\"lr\\"' not in proposed[1]
+    tables = ingest(tmp_path / "t", {"t.csv": told}, f"{known}{proposed[1]}\n")
+    read = tables.runs.select("params_total", "tokens").sort("params_total", "tokens").rows()
+    ends = [180_000, 280_000, 380_000, 390_000]
+    assert read == [(size, end) for size in (1e6, 2e6) for end in ends]

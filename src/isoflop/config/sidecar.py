@@ -254,9 +254,10 @@ class TableMap(Section):
     """SQL condition: the rows this sweep is about; unset: all."""
     exclude: tuple[TableExclusion, ...] = ()
     """Rows left out, each with its reason."""
-    restarts: bool = False
+    restarts: bool | None = None
     """Whether a curve whose steps go back, or begin anew, is one run that was restarted, whatever
-    else changes there: another seed, learning rate or batch. The later rows count."""
+    else changes there: another seed, learning rate or batch. The later rows count. false: where
+    steps begin anew at the first, another run does; unset: by what else changes."""
 
     @field_validator("exclude", mode="before")
     @classmethod

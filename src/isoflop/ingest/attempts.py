@@ -1,15 +1,17 @@
 """Attempts at a run in the rows of a table: blocks whose steps begin anew at the first.
 
 Most are restarts from scratch. Two that went by other learning rates are runs of their own, unless
-the former died: it got less far, and its rate had not come down. Where losses or tokens go on, the
-counter was set to 0, and nothing else begins anew.
+the former died: it got less far, and its rate was on its way up or down. Where losses or tokens go
+on, the counter was set to 0, and nothing else begins anew.
 """
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from isoflop.ingest.events import Remark
@@ -28,6 +30,11 @@ DEAD: Final = 0.25
 """Share of the steps of a run below which what began it was a dead start, and no shorter run."""
 DECAYED: Final = 0.5
 """Share of its peak to which the rate of a schedule comes down by its end."""
+STEADY: Final = 1e-4
+"""Share of its peak by which the rate of a schedule without a decay may seem to come down."""
+ON_ITS_WAY: Final = 0.9
+"""Fall of a rate in the last third of its way down, in those of the one before, below which it
+comes to an end: by a cosine's second half, or by an inverse square root, which has none."""
 LEAST: Final = 5
 """Rows of an attempt from which its curve says where another one goes on."""
 NEAR_THE_END: Final = 0.25
@@ -215,11 +222,13 @@ def jumps(known: pl.DataFrame) -> dict[str | None, tuple[int, float, float]]:
     """Tell by run where it jumps over steps that rows before have, and that none makes anew.
 
     A restart begins at what survives. Where branches of a trunk stand behind it, the second begins
-    far beyond the end of the first.
+    far beyond the end of the first, in distances of its rows and of those before. Where a rate goes
+    on, that a branch would have brought down, a log lost rows.
 
     Parameters
     ----------
-    known : `run`, `step` and `ROW` of rows with a loss, in the order of the file.
+    known : `run`, `step` and `ROW` of rows with a loss, in the order of the file; and `lr`, if they
+        have it.
 
     Returns
     -------
@@ -232,22 +241,35 @@ def jumps(known: pl.DataFrame) -> dict[str | None, tuple[int, float, float]]:
         return {}
     told: dict[str | None, tuple[int, float, float]] = {}
     for (run,), of_run in known.filter(falls).group_by("run", maintain_order=True):
-        lasting: list[tuple[float, int]] = []
+        lasting: list[tuple[float, int, int]] = []
         gone: list[float] = []
-        for step, row in of_run.select("step", ROW).iter_rows():
+        for place, (step, row) in enumerate(of_run.select("step", ROW).iter_rows()):
             while lasting and lasting[-1][0] >= step:
                 gone.append(lasting.pop()[0])
-            lasting.append((step, row))
-        for (before, _), (step, row) in pairwise(lasting):
-            far = step - before > FAR * usual
-            if far and any(before < each < step for each in gone):
+            lasting.append((step, row, place))
+        survive = of_run[[place for _, _, place in lasting]]
+        for place, ((before, *_), (step, row, _)) in enumerate(pairwise(lasting), 1):
+            behind = survive["step"].slice(place, LEAST).diff().median()
+            far = step - before > FAR * max(usual, behind if isinstance(behind, float) else 0.0)
+            over = far and any(before < each < step for each in gone)
+            if over and not _goes_on(survive, place):
                 told[None if run is None else str(run)] = (row, before, step)
                 break
     return told
 
 
+def _goes_on(survive: pl.DataFrame, place: int) -> bool:
+    """Tell whether a curve goes on at one of its rows by the rates there: a branch's came down."""
+    if "lr" not in survive.columns:
+        return False
+    before, behind = survive["lr"][place - 1], survive["lr"][place]
+    if before is None or behind is None or not math.isfinite(before):
+        return False
+    return bool(behind <= (1 + ALIKE) * before)
+
+
 def with_schedules(
-    values: pl.DataFrame, stem: str, *, but: Collection[str | None] = ()
+    values: pl.DataFrame, stem: str, *, but: Collection[str | None] = (), each: bool = False
 ) -> tuple[pl.DataFrame, list[Remark]]:
     """Name runs of one name after their order where each begins anew, by another schedule.
 
@@ -257,30 +279,37 @@ def with_schedules(
     ----------
     values, stem : as of `branches.with_branches`.
     but : runs that are left as they are.
+    each : whether sweep.yaml says that none is a restart, whatever the rates.
 
     Returns
     -------
     The values, and what was done.
     """
-    if not {"step", "lr"} <= set(values.columns):
+    needed = {"step"} if each else {"step", "lr"}
+    if not needed <= set(values.columns):
         return values, []
+    rate = as_numbers(values["lr"]) if "lr" in values.columns else pl.lit(None, pl.Float64)
     step = as_numbers(values["step"])
-    placed = values.select(ROW, pl.col("run").fill_null(""), step=step, lr=as_numbers(values["lr"]))
+    placed = values.select(ROW, pl.col("run").fill_null(""), step=step, lr=rate)
     known = numbered(placed.filter(pl.col("step").is_finite()))
     known = known.filter(~pl.col("run").is_in([name or "" for name in but]))
     repeated = known.filter((pl.col("attempt").max() > 0).over("run"))
     named: dict[int, str] = {}
     for (run,), of_run in repeated.group_by("run", maintain_order=True):
         attempts = of_run.partition_by("attempt", maintain_order=True)
-        blocks = _blocks(attempts)
+        blocks = [*range(1, len(attempts) + 1)] if each else _blocks(attempts)
         for block, rows in zip(blocks, attempts, strict=True):
             named |= dict.fromkeys(rows[ROW] if blocks[-1] > 1 else [], f"{run or stem}-{block}")
     if not named:
         return values, []
     names = [named.get(row, run) for row, run in values.select(ROW, "run").iter_rows()]
+    count = f"a run of its own, {len({*named.values()})} in all, such as '{min(named.values())}'"
     why = (
-        f"its steps begin anew at the first, and have other learning rates then: each schedule is "
-        f"a run of its own, {len({*named.values()})} in all, such as '{min(named.values())}'"
+        f"its steps begin anew at the first, which sweep.yaml calls no restart: each time {count}"
+        if each
+        else f"its steps begin anew at the first, and have other learning rates then: each "
+        f"schedule is {count}; if it is one run that was restarted, say `restarts: true` in the "
+        f"table's map"
     )
     return values.with_columns(pl.Series("run", names, dtype=pl.String)), [Remark(why)]
 
@@ -302,14 +331,41 @@ def _blocks(attempts: Sequence[pl.DataFrame]) -> list[int]:
 
 
 def _has_died(attempt: pl.DataFrame, later: Sequence[pl.DataFrame]) -> bool:
-    """Tell whether an attempt ended before its schedule did, and a later one got further."""
+    """Tell whether an attempt ended before its schedule did, and a later one got further.
+
+    A constant rate has no end of its own, and may have been all of a run.
+    """
     reached = attempt["step"].max()
     further = [each for each in later if each["step"].max() > reached]  # type: ignore[operator]
     if not further or _has_come_down(attempt):
         return False
     longest = max(further, key=lambda each: each["step"].max() or 0.0)
     reaches = pl.DataFrame({"run": ["", ""], "step": [reached, longest["step"].max()]})
-    return have_died(reaches) or _has_come_down(longest)
+    short = have_died(reaches)
+    if short and (_warms_up(attempt) or not _rates_differ(attempt, longest)):
+        return True
+    return (short or _has_come_down(longest)) and _comes_down(attempt)
+
+
+def _warms_up(attempt: pl.DataFrame) -> bool:
+    """Tell whether the rate of an attempt rises until its last row, as no schedule ends."""
+    rates = attempt["lr"].filter(attempt["lr"].is_finite())
+    return rates.is_empty() or rates.arg_max() == rates.len() - 1
+
+
+def _comes_down(attempt: pl.DataFrame) -> bool:
+    """Tell whether an attempt ended amid the decay of its rate, by a line or a cosine."""
+    rated = attempt.filter(pl.col("lr").is_finite())
+    rates = rated["lr"]
+    peak = rates.max()
+    if not isinstance(peak, float) or rates[-1] >= (1 - STEADY) * peak:
+        return False
+    # the last row of the peak: a decay behind a constant rate begins there
+    begin = int((rates >= (1 - STEADY) * peak).arg_true()[-1])
+    way = rated.slice(begin)
+    thirds = np.linspace(float(way["step"][0]), float(way["step"][-1]), 4)
+    at = np.interp(thirds, way["step"].to_numpy(), way["lr"].to_numpy())
+    return bool(at[2] - at[3] >= ON_ITS_WAY * (at[1] - at[2]))
 
 
 def _has_come_down(attempt: pl.DataFrame) -> bool:

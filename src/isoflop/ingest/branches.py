@@ -94,9 +94,9 @@ def with_branches(
 
 def _jump(values: pl.DataFrame, loss: str) -> bool:
     """Tell whether a run jumps over steps that it has, as branches in a row do."""
-    counted = values.select(
-        ROW, "run", step=as_numbers(values[axis_of(values)]), loss=as_numbers(values[loss])
-    )
+    rates = {"lr": as_numbers(values["lr"])} if "lr" in values.columns else {}
+    axis = as_numbers(values[axis_of(values)])
+    counted = values.select(ROW, "run", step=axis, loss=as_numbers(values[loss]), **rates)
     return bool(jumps(counted.filter(pl.col("step").is_finite(), pl.col("loss").is_finite())))
 
 

@@ -316,7 +316,7 @@ def tell_apart(
     )
     differ = _differing(launches)
     if differ.is_empty():
-        jumping = {} if restarts or not launches else jumps(launches[0])
+        jumping = {} if restarts or not launches else jumps(_with_rates(launches[0], values))
         told_of = {run: _of_jump(rows, table, run, at) for run, at in jumping.items()}
         if told_of and len(told_of) == values["run"].n_unique():
             raise RefusedError(next(iter(told_of.values())))
@@ -343,6 +343,14 @@ def tell_apart(
     if differ["run"].n_unique() < values["run"].n_unique():
         return [*(Excluded(why, run) for run, (why, _) in reasons.items()), *replaced], []
     raise RefusedError(*next(iter(reasons.values())))
+
+
+def _with_rates(known: pl.DataFrame, values: pl.DataFrame) -> pl.DataFrame:
+    """Put the learning rates of rows beside their losses, if they have any."""
+    if "lr" not in values.columns:
+        return known
+    rates = values.select(pl.col(ROW).cast(pl.Int64), lr=as_numbers(values["lr"]))
+    return known.join(rates, on=ROW, how="left", maintain_order="left")
 
 
 def _of_jump(
@@ -504,15 +512,28 @@ def _naming(rows: pl.DataFrame, differ: pl.DataFrame, table: TableMap) -> tuple[
     rate = table.columns.get("lr")
     names = [name for name in rows.columns if name != ROW and name not in mapped]
     names = [name for name in names if plain(name) not in TIMES]
+    branches = [name for name in names if "branch" in plain(name)]  # of a trunk, beside an N
     names = [name for name in names if not is_of_launches(name) or _each_begins(rows, table, name)]
-    names += [rate.column] if rate is not None and rate.column is not None else []
+    if rate is not None and rate.column is not None and _lasts(rows, table, rate.column):
+        names.append(rate.column)
     names = [name for name in names if rows[name].drop_nulls().n_unique() * 2 <= rows.height]
     alone = next((name for name in names if _tells(rows, differ, name)), None)
     if alone is not None:
         return (alone,)
+    names += [name for name in branches if name not in names]
     few = [name for name in names if 1 < rows[name].n_unique() <= FEW][:TOGETHER]
     together = [*combinations(few, 2), *combinations(few, 3)]
     return next((each for each in together if _tells(rows, differ, *each)), ())
+
+
+def _lasts(rows: pl.DataFrame, table: TableMap, name: str) -> bool:
+    """Tell whether a column says the same in all rows until steps go back, as no schedule does."""
+    axis = table.columns.get("step", table.columns.get("tokens"))
+    if axis is None or axis.column is None:
+        return True
+    back = (as_numbers(rows[axis.column]).diff() <= 0).fill_null(value=False)
+    blocks = rows.select(name, block=back.cast(pl.Int64).cum_sum()).group_by("block")
+    return bool((blocks.agg(pl.col(name).n_unique())[name] == 1).all())
 
 
 def _each_begins(rows: pl.DataFrame, table: TableMap, name: str) -> bool:

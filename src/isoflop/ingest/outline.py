@@ -524,7 +524,7 @@ def as_line(table: TableMap) -> str:
     told |= {"select": table.select} if table.select is not None else {}
     excluded = [rule.model_dump() for rule in table.exclude]
     told |= {"exclude": excluded} if excluded else {}
-    told |= {"restarts": True} if table.restarts else {}
+    told |= {"restarts": table.restarts} if table.restarts is not None else {}
     return f"table: {as_flow(told)}"
 
 

@@ -41,6 +41,10 @@ OFTEN: Final = 0.1
 """Share of a table's rows at which restarts seldom begin."""
 FEW: Final = 6
 """Steps of one N up to which rows with a count of steps may be finished runs: curves have more."""
+EVEN: Final = 3
+"""Counts of each run from which it is told whether they are evenly spaced."""
+UNEVEN: Final = 0.05
+"""Relative difference of distances that are even, but for rounding."""
 LEAST_SIZE: Final = 1_000
 """Parameters that models have at least."""
 _SIZED: Final = r"(?:^|[^A-Za-z0-9.])[0-9]+(?:\.[0-9]+)?[kKmMbB](?:$|[^A-Za-z0-9])"
@@ -103,6 +107,8 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
     few = len(rows) > 1 and 1 < max(rows) <= FEW
     if not (of_models and few) or checkpoint_in(raw.columns) is not None:
         return
+    if _are_checkpoints(raw, run.column, axis):
+        return
     sizes = as_numbers(names)
     if sizes.null_count() == 0 and bool((sizes >= LEAST_SIZE).all()):
         del columns["run"]
@@ -117,6 +123,22 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
         f"curve of each '{run.column}':\n  {as_points(table)}",
         line,
     )
+
+
+def _are_checkpoints(raw: pl.DataFrame, run: str, axis: str) -> bool:
+    """Tell whether every run has the same counts, evenly spaced from the first: those of a curve.
+
+    Finished runs of a few models lie on curves of equal compute, or double their tokens.
+    """
+    counts = raw.select(run, count=as_numbers(raw[axis])).group_by(run).agg(pl.col("count").sort())
+    of_first = counts["count"][0].drop_nulls()
+    if counts["count"].n_unique() > 1 or of_first.len() < EVEN:
+        return False
+    gaps = of_first.diff().drop_nulls()
+    low, high = gaps.min(), gaps.max()
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return False
+    return bool(low > 0 and high - low <= UNEVEN * high)
 
 
 def _finished_of(

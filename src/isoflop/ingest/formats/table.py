@@ -336,14 +336,15 @@ class _Points:
         told = [*self.told, *counted, *branched]
         if restarts or table.restarts:
             return _Points(rows, values, told, by_branch)
-        lost = refuse_set_to_0(rows, values)
-        values, scheduled = with_schedules(values, stem, but=lost)
+        apart = table.restarts is False
+        lost = {} if apart else refuse_set_to_0(rows, values)
+        values, scheduled = with_schedules(values, stem, but=lost, each=apart)
         left = [Excluded(why, name or "") for name, why in lost.items()]
         return _Points(rows, values, [*told, *scheduled], by_branch, left)
 
     def one_a_step(self, table: TableMap, *, restarts: bool) -> _Points:
         """Leave out rows of steps that others of their run have, and say so; see `tell_apart`."""
-        restarts = restarts or table.restarts
+        restarts = restarts or table.restarts is True
         rows, values, micro = without_micro_batches(self.rows, self.values, table)
         rows, values, timed = by_time(rows, values, restarts=restarts)
         told, others = tell_apart(rows, values, table, restarts=restarts)
