@@ -71,7 +71,7 @@ def ends(tables: Ingested) -> list[tuple[float, float, float, float | None]]:
         curve = tables.curves.filter(pl.col("run") == run, ~pl.col("superseded")).sort("step")
         losses = [curve[name].drop_nulls() for name in ("train_loss", "eval_loss")]
         told.append((size, tokens, *(each[-1] if len(each) else None for each in losses)))
-    return sorted(told)
+    return sorted(told, key=lambda run: [(each is None, each or 0.0) for each in run])
 
 
 def reasons(tables: Ingested) -> dict[str, str | None]:
@@ -202,6 +202,27 @@ def test_ranks_that_contradict_each_other_are_runs(tmp_path: Path) -> None:
     assert len(ends(read(tmp_path / "seeds", seeds))) == 2
 
 
+@pytest.mark.parametrize("ranks", [(64, 128), (0, 2), (1, 2)])
+def test_ranks_of_adapters_are_runs(ranks: tuple[int, int], tmp_path: Path) -> None:
+    """Ranks of a job are numbered from 0 without gaps."""
+    files = {f"a/rank{rank}.csv": csv(noisy(5e7, rank)) for rank in ranks}
+    assert len(ends(read(tmp_path, files))) == 2
+
+
+def test_ranks_of_other_losses_are_runs(tmp_path: Path) -> None:
+    lower = [row | {"train_loss": row["train_loss"] - 0.02} for row in noisy(5e7, 1)]
+    files = {"a/rank0.csv": csv(noisy(5e7, 0)), "a/rank1.csv": csv(lower)}
+    assert len(ends(read(tmp_path, files))) == 2
+
+
+def test_a_rank_that_sweep_yaml_names_is_a_run(tmp_path: Path) -> None:
+    files = {f"a/rank{rank}.csv": csv(noisy(5e7, rank)) for rank in range(2)}
+    asked = inspect(ingest_folder(tmp_path, files))
+    way = str(reasons(asked.tables)["a/rank1.csv"]).rpartition("in sweep.yaml, ")[2]
+    tables = read(tmp_path / "b", files, f"{OPEN}{way.replace('<its name>', 'b')}\n")
+    assert [run[2] for run in ends(tables)] == sorted([loss(2000, 5e7), loss(2001, 5e7)])
+
+
 @pytest.mark.parametrize(
     "names",
     [
@@ -243,6 +264,45 @@ def test_branches_and_later_runs_go_on_with_nothing(tmp_path: Path) -> None:
     for place, other in enumerate((branch, above, anew)):
         files = {"a/run_1.csv": csv(rows(5e7, first)), "a/run_2.csv": other}
         assert len(ends(read(tmp_path / str(place), files))) == 2
+
+
+def decayed(last: int, steps: Iterable[int]) -> list[dict[str, Any]]:
+    """Rows of a schedule that comes down to a tenth at a step, from 2000 on."""
+    lrs = {step: 1e-3 * (1 - 0.9 * min(max(step - 2000, 0) / (last - 2000), 1)) for step in steps}
+    return [row | {"lr": lrs[row["step"]]} for row in rows(5e7, steps)]
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_what_begins_behind_the_end_of_a_run_goes_on_with_it_where_all_does(
+    is_resumed: bool, tmp_path: Path
+) -> None:
+    """Without a step in common the rate and the loss at the seam say it."""
+    first, later = range(50, 2450, 50), range(2450, 4050, 50)
+    constant = rows(5e7, later)
+    going_on: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {
+        "constant": (rows(5e7, first), constant),
+        "decaying": (decayed(4000, first), decayed(4000, later)),
+        "begins to decay": (decayed(4000, first[:39]), decayed(4000, [*first[39:], *later])),
+    }
+    above = [row | {"train_loss": row["train_loss"] + 0.4} for row in constant]
+    others = {
+        "another loss": (rows(5e7, first), above),
+        "another rate": (rows(5e7, first), [row | {"lr": 2e-3} for row in constant]),
+        "warmed up again": (decayed(2400, first), [row | {"lr": 5e-4} for row in constant]),
+        "had come down": (decayed(2400, first), decayed(2400, later)),
+    }
+    for name, (one, two) in (going_on if is_resumed else others).items():
+        files = {"a/stage_1.csv": csv(one), "a/stage_2.csv": csv(two)}
+        assert len(ends(read(tmp_path / name, files))) == 2 - is_resumed, name
+
+
+def test_a_resumed_file_goes_on_with_the_run_of_its_name(tmp_path: Path) -> None:
+    files = {}
+    for seed in range(2):
+        files[f"a_s{seed}.csv"] = csv(noisy(5e7, seed)[:20])
+        files[f"a_s{seed}_resume.csv"] = csv(noisy(5e7, seed)[18:])
+    tables = read(tmp_path, files)
+    assert [run[2] for run in ends(tables)] == sorted([loss(2000, 5e7), loss(2001, 5e7)])
 
 
 def test_of_two_that_it_may_go_on_with_the_user_says_which(tmp_path: Path) -> None:
@@ -328,6 +388,30 @@ def test_a_record_that_contradicts_its_curve_says_so(tmp_path: Path) -> None:
     assert "its last loss in training is 9, and that of the curve" in str(
         reasons(tables)["a/results.json"]
     )
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "lr4.json": {},
+    "results.json": {"n_params": 50_000_000},
+    "metrics.json": {"lr": 4e-3},
+    "a_step1000.json": {"steps": 1000, "tokens": 1000 * PER_STEP},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_record_of_another_run_is_a_run(name: str, tmp_path: Path) -> None:
+    """Another name, N, rate or end: its loss is never that of a curve."""
+    other = {"n_params": 25_000_000, "tokens": 2000 * PER_STEP, "val_loss": 4.5} | OTHERS[name]
+    tables = read(tmp_path, {"x/a.csv": csv(rows(2.5e7)), f"x/{name}": json.dumps(other)})
+    losses = [(run[2], run[3]) for run in ends(tables)]
+    assert sorted(losses, key=str) == [(loss(2000, 2.5e7), None), (None, 4.5)]
+
+
+def test_a_record_that_sweep_yaml_names_is_a_run(tmp_path: Path) -> None:
+    files = {"a/metrics.csv": csv(rows(5e7)), "a/results.json": record(5e7)}
+    way = 'runs: [{match: "a/results.json", run: b}]'
+    named, curve = ends(read(tmp_path, files, f"{OPEN}{way}\n"))
+    assert (curve[3], named[3]) == (None, loss(2000, 5e7, 0.05))
 
 
 def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:

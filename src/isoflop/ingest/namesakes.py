@@ -52,6 +52,23 @@ def run_in(path: str, *, at_checkpoint: bool = False) -> tuple[str, ...]:
     return tuple(filter(None, pieces))
 
 
+def may_be_of(path: str, other: str) -> bool:
+    """Tell whether the name of a file speaks of the run that another's does, or of none.
+
+    Examples
+    --------
+    >>> may_be_of("a/results.json", "a/metrics.csv"), may_be_of("a/lr4.json", "a/lr1.csv")
+    (True, False)
+    """
+    its = run_in(path.rpartition("/")[2], at_checkpoint=True)
+    run = run_in(other.rpartition("/")[2], at_checkpoint=True)
+    if not its or not run:
+        return True
+    shorter, longer = sorted((its[0], run[0]), key=len)
+    more = longer.removeprefix(shorter)
+    return longer.startswith(shorter) and not re.search(r"^[^_]|[0-9]", more)
+
+
 def by_run(paths: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
     """Sort paths by the run that they name."""
     sorted_by: dict[tuple[str, ...], list[str]] = defaultdict(list)

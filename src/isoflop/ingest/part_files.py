@@ -1,7 +1,9 @@
 """Launches of one run in files apart, whose names say so and which go on where another ended.
 
 `N0/log_0.csv` and `N0/log_1.csv`, `2026-01-01.csv` and `2026-01-02.csv`, `job_11/` and `job_12/`,
-`N0.jsonl` and `N0_resume.jsonl`: a run of its own begins at its first step.
+`N0.jsonl` and `N0_resume.jsonl`: a run of its own begins at its first step. At the seam the rate
+and the loss go on: what was begun from the end of a run on other data, or on a schedule of its own,
+is another run.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.launch_files import seeds, which
+from isoflop.ingest.same_losses import differ_by_noise, go_on
 from isoflop.ingest.sidefiles import stem
 
 if TYPE_CHECKING:
@@ -23,13 +26,13 @@ if TYPE_CHECKING:
 
 SAME: Final = 0.01
 """Relative difference of two learning rates that are one."""
-SIGMAS: Final = 4.0
-"""Standard errors up to which a mean difference of losses is a batch's noise."""
-DIGIT: Final = 1e-3
-"""What losses differ by where they were written with few digits."""
+DOWN: Final = 0.15
+"""Rate in the highest up to which a schedule has come down to its end, unless it goes on down."""
 _RESUMED: Final = re.compile(
     r"[-_. ]?(?:resumed?|restart(?:ed)?|cont(?:inued?|inuation)?|requeued?)(?=$|[-_. /0-9])"
 )
+_RESUMED_LAST: Final = re.compile(rf"{_RESUMED.pattern}[-_. ]?[0-9]*$")
+"""The same with the launch's number at the end of a name."""
 _NUMBER: Final = re.compile(
     r"(?<![0-9])(?:[0-9]{4}[-_.]?[0-9]{2}[-_.]?[0-9]{2}(?:[-_T. ]?[0-9]{2}[-_:.]?[0-9]{2}"
     r"(?:[-_:.]?[0-9]{2})?)?|[0-9]+)(?![0-9])(?!\.[0-9])(?![kmbt](?![a-z]))",
@@ -76,12 +79,11 @@ def with_parts_joined(
     ]
     for name in sorted(late, key=lambda name: (joined[name][0].run.steps, name)):
         (part,) = joined[name]
+        others = {other for key in _keys([part]) for other in alike[key]} - {name}
         before = {
             other
-            for key in _keys([part])
-            for other in alike[key]
-            if other != name
-            and other in joined
+            for other in _of_its_name(part, others, joined) or others
+            if other in joined
             and not _begins_late(joined[other][0])
             and _leads_up_to(part, joined[other], agree)
         }
@@ -107,6 +109,17 @@ def _keys(of_run: Sequence[Part]) -> list[object]:
     # `N0` and its `N0_resume2`: a number that ends the name may be of launches alone
     last = re.sub(r"[-_. ]?#$", "", masked[-1]) if masked and bare != name else bare
     return [(part.log.format, key) for key in dict.fromkeys([bare, last, *masked])]
+
+
+def _of_its_name(part: Part, others: set[str], joined: Mapping[str, Sequence[Part]]) -> set[str]:
+    """Give the run whose file has a resumed one's name without the word for that: `N0_s0`."""
+    name = stem(part.log.file.name).lower()
+    bare = {_RESUMED.sub("", name), _RESUMED_LAST.sub("", name)} - {name}
+    return {
+        other
+        for other in others
+        if other in joined and stem(joined[other][0].log.file.name).lower() in bare
+    }
 
 
 def _first(of_run: Sequence[Part]) -> int:
@@ -141,22 +154,47 @@ def _leads_up_to(part: Part, of_run: Sequence[Part], agree: Callable[[Part, Part
         return False
     if any(len(seeds(part) | seeds(other)) > 1 for other in of_run):
         return False
-    columns = ("step", "lr", "train_loss")
-    both = (
-        part.records.filter(pl.col("kind") == "train")
-        .select(columns)
-        .unique("step", keep="last")
-        .join(
-            last.records.filter(pl.col("kind") == "train").select(columns).unique("step"),
-            on="step",
-            suffix="_before",
-        )
-    )
+    here, there = _trained(part), _trained(last)
+    both = here.join(there, on="step", suffix="_before").sort("step")
+    if not both.height:
+        return _schedule_goes_on(there, here) and _loss_goes_on(there, here)
     rates = both.select("lr", "lr_before").drop_nulls()
     if ((rates["lr"] - rates["lr_before"]).abs() > SAME * rates["lr_before"].abs()).any():
         return False  # a branch of another schedule
-    apart = (both["train_loss"] - both["train_loss_before"]).drop_nulls().to_numpy()
-    if len(apart) < 2:
+    return differ_by_noise(
+        (both["train_loss"] - both["train_loss_before"]).drop_nulls().to_numpy()
+    ) and (both.height > 1 or _loss_goes_on(there, here))
+
+
+def _trained(part: Part) -> pl.DataFrame:
+    """Give the rates and losses of a file by step."""
+    trained = part.records.filter(pl.col("kind") == "train").select("step", "lr", "train_loss")
+    return trained.drop_nulls("step").unique("step", keep="last").sort("step")
+
+
+def _schedule_goes_on(before: pl.DataFrame, after: pl.DataFrame) -> bool:
+    """Tell whether the rate behind a seam is what the schedule before it comes to."""
+    old, new = before.drop_nulls("lr"), after.drop_nulls("lr")
+    if old.height < 2 or new.height < 2:
         return True
-    noise = max(float(np.std(apart, ddof=1)), DIGIT)
-    return bool(abs(apart.mean()) <= SIGMAS * noise / len(apart) ** 0.5)
+    last, first = float(old["lr"][-1]), float(new["lr"][0])
+    gone = (new["step"][0] - old["step"][-1]) / (old["step"][-1] - old["step"][-2])
+    change = last - float(old["lr"][-2])
+    slack = abs(change) * (gone + 1)
+    if first < last:  # a decay may have begun at the seam
+        slack = max(slack, 2 * max(float(new["lr"][0] - new["lr"][1]), 0.0) * gone)
+    if abs(first - last - change * gone) > max(slack, SAME * abs(last)):
+        return False
+    had_ended = last <= DOWN * float(old["lr"].max())  # type: ignore[arg-type]
+    goes_down = float(new["lr"][-1]) < (1 - SAME) * last
+    return goes_down or not had_ended
+
+
+def _loss_goes_on(before: pl.DataFrame, after: pl.DataFrame) -> bool:
+    """Tell whether losses behind a file's last are those that it would have gone on with."""
+    sides = []
+    last = before["step"].max()
+    for side in (before, after.filter(pl.col("step") > last)):
+        told = side.filter(pl.col("train_loss").is_finite(), pl.col("step") > 0)
+        sides.append((told["step"].to_numpy().astype(float), told["train_loss"].to_numpy()))
+    return go_on(sides[0], sides[1])

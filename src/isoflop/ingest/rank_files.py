@@ -2,6 +2,8 @@
 
 As where all ranks write to one file, the losses of the first rank are kept. Tokens that ranks count
 apart are added. What all count alike is of a rank or of all of them: tokens per step say which.
+Ranks are numbered from 0 without gaps, and a mean loss differs between them by noise: files of
+other numbers, as of the ranks of adapters, are runs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import polars as pl
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.merged import merged
 from isoflop.ingest.parsed import LAGGING
+from isoflop.ingest.same_losses import differ_by_noise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +48,8 @@ def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
     done: set[int] = set()
     for ranks in sorted(groups.values(), key=len, reverse=True):
         places = [place for _, place in sorted(ranks.items()) if place not in done]
-        if len(places) < max(2, len(ranks)) or not _are_one_run([logs[at] for at in places]):
+        is_job = len(ranks) > 1 and {*ranks} == {*range(len(ranks))}
+        if not is_job or len(places) < len(ranks) or not _are_one_run([logs[at] for at in places]):
             continue
         done.update(places)
         first = next((at for at in places if _run(logs[at]).trains), places[0])
@@ -55,7 +59,11 @@ def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
         )
         for at in places:
             if at != first:
-                why = f"another rank of the run that {logs[first].file.name} has"
+                why = (
+                    f"another rank of the run that {logs[first].file.name} has; if each file is a "
+                    f"run of its own, name it in {side.SIDECAR}, "
+                    f"runs: [{{{side.rule_for(logs[at].file.name)}, run: <its name>}}]"
+                )
                 joined[at] = logs[at].ignored(why)
     return joined
 
@@ -93,7 +101,23 @@ def _are_one_run(logs: Sequence[Log]) -> bool:
             leaves = side.leaves(facts, "log")
             for name in told.keys() & leaves.keys():
                 told[name].add(leaves[name].value)
-    return abreast and all(len(values) < 2 for values in told.values())
+    agree = abreast and all(len(values) < 2 for values in told.values())
+    return agree and all(_have_one_loss(logs[0], other) for other in logs[1:])
+
+
+def _have_one_loss(log: Log, other: Log) -> bool:
+    """Tell whether losses of training at the same steps differ by the noise of a batch."""
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    assert other.parsed is not None  # noqa: S101
+    here, there = (
+        records.filter(pl.col("kind") == "train")
+        .select("step", "train_loss")
+        .drop_nulls()
+        .unique("step", keep="last")
+        for records in (log.parsed.records, other.parsed.records)
+    )
+    both = here.join(there, on="step", suffix="_there").sort("step")
+    return differ_by_noise((both["train_loss"] - both["train_loss_there"]).to_numpy())
 
 
 def _with_tokens(log: Log, others: Sequence[Log], sidecar: SweepFile) -> Log:

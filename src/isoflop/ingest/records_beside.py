@@ -2,7 +2,9 @@
 
 `results.json` in the folder of a log, or a file that names the run as the log does: `N0.json` and
 `N0/metrics.csv`, `results/N0.json` and `curves/N0.csv`, `N0_summary.json` and `N0.csv`. Its
-settings hold for that run. Its losses on an eval set are evaluations where the log has none.
+settings hold for that run. Its losses on an eval set are evaluations where the log has none. A
+record of another N, rate or seed, or of a run that ended sooner, is a finished run, as is one that
+sweep.yaml names.
 """
 
 from __future__ import annotations
@@ -13,20 +15,24 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from isoflop.ingest import sidecar as side
 from isoflop.ingest.evaluation_files import with_values
-from isoflop.ingest.namesakes import by_run, run_in
+from isoflop.ingest.namesakes import by_run, may_be_of, run_in
 from isoflop.ingest.sidecar import SIDECAR, rule_for
 from isoflop.ingest.sidefiles import scope, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from isoflop.ingest.fates import Log
+    from isoflop.ingest.parsed import Parsed
 
 CUT: Final = 1.05
 """D of a record in that of its curve from which the curve lacks its end."""
 INTERVALS: Final = 2
 """Intervals of a log that its last line may be short of the end."""
+SAME: Final = 0.01
+"""Relative difference of two values that are one."""
 APART: Final = 0.1
 """Nats by which a record's loss may differ from the last of its curve, as a mean of some does."""
 
@@ -40,6 +46,7 @@ def with_records_joined(logs: Sequence[Log]) -> list[Log]:
     records = Counter(scope(log.file.name) for log in logs if log.record is not None)
     of_runs = [log.file.name for log in logs if _is_of_a_run(log)]
     named = by_run(of_runs)
+    places = {log.file.name: place for place, log in enumerate(logs)}
     joined = list(logs)
     of_log: dict[str, list[int]] = defaultdict(list)
     for place, log in enumerate(logs):
@@ -51,10 +58,14 @@ def with_records_joined(logs: Sequence[Log]) -> list[Log]:
         namesakes = [name for name in beside if stem(name) == stem(log.file.name)]
         called = named.get(run_in(log.file.name, at_checkpoint=True), [])
         its = namesakes or (called if len(called) == 1 else [])
-        its = its or (beside if records[home] == 1 else [])
-        if len(its) == 1:
+        alone = [name for name in beside if may_be_of(log.file.name, name)]
+        its = its or (alone if records[home] == len(beside) == 1 else [])
+        if len(its) != 1 or (log.run is not None and log.run != logs[places[its[0]]].run):
+            continue
+        if (why := _of_another(logs[places[its[0]]], log)) is None:
             of_log[its[0]].append(place)
-    places = {log.file.name: place for place, log in enumerate(logs)}
+        elif log.fate == "used":
+            joined[place] = log.noted(f"a run of its own and none of {its[0]}: {why}")
     for name, of_run in of_log.items():
         at = places[name]
         ends = [_End.of(logs[at], logs[place]) for place in of_run]
@@ -71,6 +82,60 @@ def _is_of_a_run(log: Log) -> bool:
     if log.fate == "used":
         return len(log.parsed.runs) == 1 and log.parsed.lines > 1
     return log.fate == "rejected" and "rows: points" in log.parsed.proposal
+
+
+def _of_another(log: Log, record: Log) -> str | None:
+    """Say how a record tells that it is of another run than a curve; None where it does not."""
+    told = _told(record.parsed, record.record)
+    here = _told(log.parsed, None)
+    for name, words in (("params.total", "N"), ("seed", "seed")):
+        if name in told and name in here and not _are_one(told[name], here[name]):
+            return f"its {words} is {told[name]:.6g}, and there it is {here[name]:.6g}"
+    if log.fate != "used" or log.parsed is None or record.parsed is None:
+        return None
+    trained = log.parsed.records.filter(pl.col("kind") == "train")
+    rates = trained["lr"].drop_nulls()
+    rate = told.get("schedule.lr_peak") or record.parsed.records["lr"].max()
+    # the peak or the last: neither is above the highest, nor below all that there are
+    if isinstance(rate, float) and len(rates) and rate > 0:
+        peak = max(float(rates.max()), here.get("schedule.lr_peak", 0.0))  # type: ignore[arg-type]
+        flat = _are_one(float(rates.min()), peak)  # type: ignore[arg-type]
+        if rate > (1 + SAME) * peak or (flat and not _are_one(rate, peak)):
+            return f"its learning rate is {rate:.6g}, and there it is {peak:.6g}"
+    # what tells N is a whole record, and no evaluation of a checkpoint
+    return _ended_sooner(trained, record.parsed) if "params.total" in told else None
+
+
+def _told(parsed: Parsed | None, record: Mapping[str, object] | None) -> dict[str, float]:
+    """Give the numbers that a file of one run tells of that run."""
+    told: dict[str, object] = {}
+    for facts in parsed.runs[0].facts if parsed is not None and len(parsed.runs) == 1 else ():
+        told |= {name: fact.value for name, fact in side.leaves(facts, "log").items()}
+    told |= record or {}
+    return {name: float(each) for name, each in told.items() if isinstance(each, int | float)}
+
+
+def _are_one(first: float, second: float) -> bool:
+    return abs(first - second) <= SAME * abs(second)
+
+
+def _ended_sooner(trained: pl.DataFrame, record: Parsed) -> str | None:
+    """Say that a record's run had ended well before a curve did."""
+    for count, ends in (("tokens", record.records["tokens"].max()), ("step", _last_step(record))):
+        reached = trained[count].drop_nulls().unique().sort()
+        if not isinstance(ends, int | float) or len(reached) < 2:
+            continue
+        last, interval = float(reached[-1]), float(reached.diff().median())  # type: ignore[arg-type]
+        if ends < min(last / CUT, last - INTERVALS * interval):
+            counted = "tokens" if count == "tokens" else "steps"
+            return f"it ended at {ends:.6g} {counted}, and that goes on to {last:.6g}"
+    return None
+
+
+def _last_step(record: Parsed) -> int | None:
+    """Give the last step of a record that tells one."""
+    steps = record.runs[0].steps if len(record.runs) == 1 else None
+    return steps[1] if steps is not None and steps[1] > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
