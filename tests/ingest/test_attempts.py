@@ -237,3 +237,28 @@ def test_lines_that_a_log_lost_behind_a_resume_are_no_branch(tmp_path: Path) -> 
     first, second = rows(range(50, 1000, 50)), rows([600, *range(800, LAST + 1, 50)], 0.002)
     tables = ingest(tmp_path / "s", {"t.csv": text("step,loss,lr", first, second)}, KNOWN)
     assert tables.runs["tokens"].to_list() == [LAST * 1000]
+
+
+@pytest.mark.parametrize("head", ["step,loss,lr,tokens", "step,loss,tokens"])
+@pytest.mark.parametrize("off", [-1.5, 0.0])
+def test_another_stage_of_training_is_not_counted_on(tmp_path: Path, head: str, off: float) -> None:
+    """Its steps begin anew while tokens go on, but the loss jumps, or the rate warms up again."""
+    first = rows(WHOLE)
+    second = [[step, round(float(str(first[-1][1])) + off - 0.01, 4), lr] for step, _, lr in first]
+    told = [
+        [step, loss, *([lr] if "lr" in head else []), 1000 * int(str(step)) + before]
+        for before, part in ((0, first), (LAST * 1000, second))
+        for step, loss, lr in part
+    ]
+    tables = ingest(tmp_path / "s", {"t.csv": text(head, told)}, KNOWN)
+    if "lr" not in head and not off:  # a counter that was set to 0
+        assert tables.runs["tokens"].to_list() == [2 * LAST * 1000]
+        return
+    assert row(tables.runs, "run", "t-1")["tokens"] == LAST * 1000
+    assert not row(tables.runs, "run", "t-1")["excluded"]
+    assert "another stage of training" in row(tables.runs, "run", "t-2")["reason"]
+    # unless sweep.yaml says that it is one run
+    named = ingest(
+        tmp_path / "t", {"t.csv": text(head, told)}, f"{KNOWN}runs: [{{match: t.csv, run: a}}]\n"
+    )
+    assert named.runs["tokens"].to_list() == [2 * LAST * 1000]

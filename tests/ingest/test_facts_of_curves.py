@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from isoflop.ingest.inspection import inspect
+from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row, write
 
 if TYPE_CHECKING:
@@ -176,3 +178,27 @@ def test_numbers_that_count_files_are_no_sizes(
     files = {f"exp-{each}b.csv": f"step,loss\n1,5\n2,4.5\n3,{4 - each / 10}\n" for each in numbers}
     text = inspect(write(tmp_path / "s", files)).sidecar_text()
     assert ("total: 3e9" in text) is are_sizes
+
+
+@pytest.mark.parametrize("words", [("bits", "nats"), ("Bits/token", "nats")])
+def test_runs_of_one_table_may_have_a_unit_each(tmp_path: Path, words: tuple[str, str]) -> None:
+    lines = [
+        f"{name},{s},{s * 524288},{(5 - s / 100) * factor:.6f},{word}"
+        for name, word, factor in zip("ab", words, (1 / 0.6931471805599453, 1.0), strict=True)
+        for s in range(1, 21)
+    ]
+    told = "\n".join(["run,step,tokens,loss,loss_unit", *lines]) + "\n"
+    tables = ingest(tmp_path / "s", {"t.csv": told}, SIZED)
+    for name in "ab":
+        losses = tables.curves.filter(run=name)["train_loss"].to_list()
+        assert losses == pytest.approx([5 - s / 100 for s in range(1, 21)], abs=1e-5)
+    # and one that is not known is asked for
+    with pytest.raises(EmptySweepError) as caught:
+        ingest(tmp_path / "t", {"t.csv": told.replace("nats", "who's")}, SIZED)
+    proposed = re.search(r"^ *(table: .*)$", str(caught.value), re.MULTILINE)
+    assert proposed is not None
+    unit = "<nats_per_token or bits_per_token>"
+    given = f"{SIZED}{proposed[1].replace(unit, 'nats_per_token')}\n"
+    tables = ingest(tmp_path / "u", {"t.csv": told.replace("nats", "who's")}, given)
+    losses = tables.curves.filter(run="b")["train_loss"].to_list()
+    assert losses == pytest.approx([5 - s / 100 for s in range(1, 21)], abs=1e-5)

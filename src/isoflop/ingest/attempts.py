@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.events import Remark
+from isoflop.ingest.events import Excluded, Remark
 from isoflop.ingest.wide import ROW, as_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 ALIKE: Final = 0.01
 """Relative difference of learning rates that are of one schedule, written to a few digits."""
@@ -41,6 +41,10 @@ NEAR_THE_END: Final = 0.25
 """Share of the way of a loss from its first to its last within which another block goes on."""
 CURVED: Final = 0.1
 """Nats that a loss falls at least where its first and its last are told apart."""
+JUMP: Final = 0.25
+"""Nats by which a loss is off at least where another stage of training begins."""
+JUMPS: Final = 4.0
+"""Greatest change of a loss from row to row beside it, beyond which it jumps."""
 APART: Final = 2.0
 """Usual distances of rows by which a count is off that was set to 0."""
 FAR: Final = 3.0
@@ -81,37 +85,56 @@ def have_died(attempts: pl.DataFrame) -> bool:
     return bool(attempts.select(dead.any()).item())
 
 
-def counted_on(values: pl.DataFrame) -> tuple[pl.DataFrame, list[Remark]]:
+def counted_on(
+    values: pl.DataFrame, stem: str, *, anew: bool = False
+) -> tuple[pl.DataFrame, list[Remark], list[Excluded]]:
     """Count steps on where a resume set them to 0 and tokens go on, and tokens where steps do.
 
     So a counter is known that wrapped. Both counts must be in the same proportion throughout.
+    Where the loss jumps there, or the rate rises once more, another stage of training begins.
 
     Parameters
     ----------
-    values : as of `branches.with_branches`.
+    values, stem : as of `branches.with_branches`.
+    anew : whether sweep.yaml says that it is one run, whatever changes.
 
     Returns
     -------
-    The values, and what was done.
+    The values, what was done, and the stages that are left out.
     """
     if not {"step", "tokens"} <= set(values.columns):
-        return values, []
+        return values, [], []
     counts = [as_numbers(values[name]).alias(name) for name in ("step", "tokens")]
-    placed = values.select(ROW, pl.col("run").fill_null("")).with_columns(counts)
+    beside = [
+        as_numbers(values[name]).alias(name)
+        for name in ("train_loss", "lr")
+        if name in values.columns
+    ]
+    placed = values.select(ROW, pl.col("run").fill_null("")).with_columns(*counts, *beside)
     known = placed.filter(pl.col("step").is_finite(), pl.col("tokens").is_finite())
     falls = pl.col("step", "tokens").diff().over("run") < 0
     told = known.with_columns(falls.name.suffix(" falls")).with_columns(
         part=pl.any_horizontal("step falls", "tokens falls").fill_null(value=False)
     )
     if not told["part"].any():
-        return values, []
+        return values, [], []
     told = told.with_columns(pl.col("part").cast(pl.Int64).cum_sum().over("run"))
     begins: list[tuple[str, int, str, float]] = []
+    stages: dict[str, list[int]] = {}
     for (run,), of_run in told.group_by("run", maintain_order=True):
         parts = of_run.partition_by("part", maintain_order=True)
-        begins += [(str(run), *each) for each in _set_to_0(parts)]
+        off_by = _set_to_0(parts)
+        others = (
+            [_is_another_stage(*both) for both in pairwise(parts)] if off_by and not anew else []
+        )
+        if any(others):
+            rows = [int(part[ROW][0]) for part in parts[1:]]
+            stages[str(run)] = [row for row, other in zip(rows, others, strict=True) if other]
+        else:
+            begins += [(str(run), *each) for each in off_by]
+    values, left = _with_stages(values, stages, stem)
     if not begins:
-        return values, []
+        return values, [], left
     off = pl.DataFrame(
         [(run, row, name, by) for run, row, name, by in begins],
         schema={"run": pl.String, ROW: values.schema[ROW], "count": pl.String, "by": pl.Float64},
@@ -130,7 +153,53 @@ def counted_on(values: pl.DataFrame) -> tuple[pl.DataFrame, list[Remark]]:
         f"its {words[name]} begin anew in row {row} while its {words[other]} go on, as where a "
         f"resume sets a counter to 0: they were counted on from there"
     )
-    return values.with_columns(changed), [Remark(remark)]
+    return values.with_columns(changed), [Remark(remark)], left
+
+
+def _is_another_stage(before: pl.DataFrame, later: pl.DataFrame) -> bool:
+    """Tell whether a loss jumps between parts of a run, or a rate that came down rises again."""
+    if "lr" in before.columns and _has_come_down(before):
+        last, peak = before["lr"].drop_nulls().drop_nans()[-1], later["lr"].max()
+        if isinstance(peak, float) and DECAYED * peak >= last:
+            return True
+    if "train_loss" not in before.columns:
+        return False
+    axis = "tokens" if later["step falls"][0] else "step"
+    known = [each.filter(pl.col("train_loss").is_finite()) for each in (before, later)]
+    near = known[0].filter(pl.col(axis) <= later[axis][0]).tail(LEAST)["train_loss"]
+    begin = known[1]["train_loss"].head(LEAST)
+    if min(near.len(), begin.len()) < SHARED:
+        return False
+    changes = [each.diff().abs().max() for each in (near, begin)]
+    off = abs(begin.head(SHARED).mean() - near.tail(SHARED).mean())  # type: ignore[operator, arg-type]
+    return bool(off > max(JUMP, JUMPS * max(changes)))  # type: ignore[type-var, operator]
+
+
+def _with_stages(
+    values: pl.DataFrame, stages: Mapping[str, Sequence[int]], stem: str
+) -> tuple[pl.DataFrame, list[Excluded]]:
+    """Name the stages of runs after their order, and leave out those behind the first.
+
+    Parameters
+    ----------
+    stages : by run, the rows that another one begins with.
+    """
+    left: list[Excluded] = []
+    names = pl.col("run")
+    for run, rows in stages.items():
+        of_run = pl.col("run").fill_null("") == run
+        for number, row in enumerate([0, *rows], 1):
+            name = f"{run or stem}-{number}"
+            names = pl.when(of_run & (pl.col(ROW) >= row)).then(pl.lit(name)).otherwise(names)
+            if number > 1:
+                why = (
+                    f"its steps begin anew in row {row} while its tokens go on, and its loss jumps "
+                    f"there or its learning rate rises once more: another stage of training, begun "
+                    f"from '{run or stem}-{number - 1}', whose tokens are no D of its own. If it "
+                    f"is a run, give it a file of its own, with the tokens that it was trained on"
+                )
+                left.append(Excluded(why, name))
+    return values.with_columns(names.alias("run")) if stages else values, left
 
 
 def _set_to_0(parts: Sequence[pl.DataFrame]) -> list[tuple[int, str, float]]:

@@ -9,6 +9,8 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
 from isoflop.ingest.names import ALL_STEPS, CROSS_ENTROPY, plain, unit_of
+from isoflop.ingest.outline import as_line
+from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, 
         remarks.append(
             Remark(f"train_loss: '{entropy}' and not '{more}', which has other terms beside it")
         )
-    if (unit := _unit_in(raw)) is not None and "loss_unit" not in columns:
+    if (unit := _unit_in(raw, table)) is not None and "loss_unit" not in columns:
         columns["loss_unit"] = unit
     if table.rows == "points" and not any(each.startswith("schedule.") for each in columns):
         used = {origin.column for origin in columns.values()}
@@ -91,17 +93,36 @@ def _entropy_in(raw: pl.DataFrame, table: TableMap) -> str | None:
     return None
 
 
-def _unit_in(raw: pl.DataFrame) -> TableColumn | None:
-    """Find the column of what losses are in where it says the same in all rows, and it is known."""
+def _unit_in(raw: pl.DataFrame, table: TableMap) -> TableColumn | None:
+    """Find the column of what losses are in, by run, where all that it says is known.
+
+    Raises
+    ------
+    RefusedError : some of it is known, and some is not.
+    """
     for name in raw.columns:
         if plain(name) not in UNITS or raw[name].dtype != pl.String:
             continue
-        cells = raw[name].drop_nulls().unique().to_list()
-        unit = unit_of(cells[0]) if len(cells) == 1 else None
-        if unit is not None and unit == cells[0]:
+        cells = raw[name].drop_nulls().unique().sort().to_list()
+        known = {cell: unit for cell in cells if (unit := unit_of(cell)) is not None}
+        if not known:
+            continue
+        if all(known.get(cell) == cell for cell in cells):
             return TableColumn(column=name)
-        if unit is not None and "'" not in cells[0]:
-            return TableColumn(formula=f"REPLACE(\"{name}\", '{cells[0]}', '{unit}')")
+        units = {cell: known.get(cell, "<nats_per_token or bits_per_token>") for cell in cells}
+        texts = [(cell.replace("'", "''"), unit) for cell, unit in units.items()]
+        whens = " ".join(f"WHEN '{cell}' THEN '{unit}'" for cell, unit in texts)
+        told = TableColumn(formula=f'CASE "{name}" {whens} END')
+        if len(known) == len(cells):
+            return told
+        proposal = as_line(
+            table.model_copy(update={"columns": {**table.columns, "loss_unit": told}})
+        )
+        raise RefusedError(
+            f"'{name}' says '{next(iter(known))}' of some losses, and of others what is no unit "
+            f"that is known: say in sweep.yaml what these are in:\n  {proposal}",
+            proposal,
+        )
     return None
 
 

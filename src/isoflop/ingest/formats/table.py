@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 42
+VERSION = 43
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -330,16 +330,17 @@ class _Points:
         """
         rows = self.rows
         refuse_epochs(rows, self.values, table)
-        values, counted = counted_on(self.values)
+        anew = restarts or table.restarts is True
+        values, counted, stages = counted_on(self.values, stem, anew=anew)
         mapped = [each.column for each in table.columns.values()]
         values, branched, by_branch = with_branches(rows, values, stem, mapped)
         told = [*self.told, *counted, *branched]
-        if restarts or table.restarts:
-            return _Points(rows, values, told, by_branch)
+        if anew:
+            return _Points(rows, values, told, by_branch, stages)
         apart = table.restarts is False
         lost = {} if apart else refuse_set_to_0(rows, values)
         values, scheduled = with_schedules(values, stem, but=lost, each=apart)
-        left = [Excluded(why, name or "") for name, why in lost.items()]
+        left = [*stages, *(Excluded(why, name or "") for name, why in lost.items())]
         return _Points(rows, values, [*told, *scheduled], by_branch, left)
 
     def one_a_step(self, table: TableMap, *, restarts: bool) -> _Points:
