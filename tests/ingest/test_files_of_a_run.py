@@ -202,6 +202,19 @@ def test_ranks_that_contradict_each_other_are_runs(tmp_path: Path) -> None:
     assert len(ends(read(tmp_path / "seeds", seeds))) == 2
 
 
+@pytest.mark.parametrize("of_all", [True, False])
+def test_ranks_of_several_nodes_are_one_run(of_all: bool, tmp_path: Path) -> None:
+    """Each node counts its ranks anew, or the job does."""
+    files = {
+        f"a/node{node}/rank{rank + 2 * node * of_all}.csv": csv(noisy(5e7, 2 * node + rank))
+        for node in range(2)
+        for rank in range(2)
+    }
+    facts = f"{{schedule: {{kind: constant}}, tokens_per_step: {PER_STEP}}}"
+    tables = read(tmp_path, files, f"title: t\nfacts: {facts}\n")
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+
+
 @pytest.mark.parametrize("ranks", [(64, 128), (0, 2), (1, 2)])
 def test_ranks_of_adapters_are_runs(ranks: tuple[int, int], tmp_path: Path) -> None:
     """Ranks of a job are numbered from 0 without gaps."""

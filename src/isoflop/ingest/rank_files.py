@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _RANK: Final = re.compile(
     r"(?:^|(?<=[-_. /]))(?:(?:global|local)[-_]?)?rank[-_. =/]?([0-9]+)(?=$|[-_. /])", re.IGNORECASE
 )
+_NODE: Final = re.compile(r"(?:^|(?<=[-_. /]))node[-_]?([0-9]+)(?=[-_. /])", re.IGNORECASE)
 _TORCHRUN: Final = re.compile(r"(?:^|(?<=/))attempt_[0-9]+/([0-9]+)(?=/std(?:out|err)\.log$)")
 _SHARED: Final = ("params.total", "tokens_per_step", "batch", "schedule.lr_peak", "schedule.steps")
 """Facts in which ranks agree; seeds they may have by rank."""
@@ -40,7 +41,7 @@ _KEY: Final = ["kind", "step", "eval_set", "metric"]
 
 def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
     """Keep the log of the first rank of each run whose ranks wrote a file each."""
-    groups: dict[object, dict[int, int]] = defaultdict(dict)
+    groups: dict[object, dict[tuple[int, int], int]] = defaultdict(dict)
     for place, log in enumerate(logs):
         for key, rank in _ranked(log):
             groups[key].setdefault(rank, place)
@@ -48,8 +49,9 @@ def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
     done: set[int] = set()
     for ranks in sorted(groups.values(), key=len, reverse=True):
         places = [place for _, place in sorted(ranks.items()) if place not in done]
-        is_job = len(ranks) > 1 and {*ranks} == {*range(len(ranks))}
-        if not is_job or len(places) < len(ranks) or not _are_one_run([logs[at] for at in places]):
+        if not _is_job([*ranks]) or len(places) < len(ranks):
+            continue
+        if not _are_one_run([logs[at] for at in places]):
             continue
         done.update(places)
         first = next((at for at in places if _run(logs[at]).trains), places[0])
@@ -68,8 +70,20 @@ def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
     return joined
 
 
-def _ranked(log: Log) -> Iterator[tuple[object, int]]:
-    """Give the rank of a file, with what is the same of all ranks of its run."""
+def _is_job(ranks: Sequence[tuple[int, int]]) -> bool:
+    """Tell whether nodes and their ranks, in each or in all of them, count from 0 without gaps."""
+    nodes = {node for node, _ in ranks}
+    of_all = sorted(rank for _, rank in ranks)
+    in_each = [*range(len(ranks) // len(nodes))]
+    each_alike = len(in_each) * len(nodes) == len(ranks) and all(
+        sorted(rank for node, rank in ranks if node == its) == in_each for its in nodes
+    )
+    counts = nodes == {*range(len(nodes))} and (each_alike or of_all == [*range(len(ranks))])
+    return len(ranks) > 1 and counts
+
+
+def _ranked(log: Log) -> Iterator[tuple[object, tuple[int, int]]]:
+    """Give the node and rank of a file, with what is the same of all ranks of its run."""
     if log.fate != "used" or log.parsed is None or log.run is not None or log.record is not None:
         return
     if len(log.parsed.runs) != 1 or log.parsed.runs[0].steps is None:
@@ -78,11 +92,15 @@ def _ranked(log: Log) -> Iterator[tuple[object, int]]:
     for pattern in (_RANK, _TORCHRUN):
         *_, told = [None, *pattern.finditer(name)]
         if told is not None:
-            yield (*its, name[: told.start(1)], name[told.end(1) :]), int(told[1])
+            before, behind, its_rank = name[: told.start(1)], name[told.end(1) :], int(told[1])
+            yield (*its, before, behind), (0, its_rank)
+            for node in _NODE.finditer(before):
+                of_nodes = (before[: node.start(1)], before[node.end(1) :], behind)
+                yield (*its, *of_nodes), (int(node[1]), its_rank)
             return
     if (rank := log.parsed.rank) is not None:
         for number in re.finditer(rf"(?<![0-9])0*{rank}(?![0-9])", name):
-            yield (*its, name[: number.start()], name[number.end() :]), rank
+            yield (*its, name[: number.start()], name[number.end() :]), (0, rank)
 
 
 def _run(log: Log) -> ParsedRun:
