@@ -297,6 +297,9 @@ def test_what_begins_behind_the_end_of_a_run_goes_on_with_it_where_all_does(
         "decaying": (decayed(4000, first), decayed(4000, later)),
         "begins to decay": (decayed(4000, first[:39]), decayed(4000, [*first[39:], *later])),
     }
+    ended = [row | {"lr": 1e-4 + row["step"] * -1e-10} for row in [*rows(5e7, first), *constant]]
+    ended[0] |= {"lr": 1e-3}
+    going_on["all but at its end"] = (ended[: len(first)], ended[len(first) :])
     above = [row | {"train_loss": row["train_loss"] + 0.4} for row in constant]
     others = {
         "another loss": (rows(5e7, first), above),

@@ -28,6 +28,8 @@ SAME: Final = 0.01
 """Relative difference of two learning rates that are one."""
 DOWN: Final = 0.15
 """Rate in the highest up to which a schedule has come down to its end, unless it goes on down."""
+FLAT: Final = 1e-4
+"""Relative change of a rate that is none: the last hundredth of a cosine changes by more."""
 _RESUMED: Final = re.compile(
     r"[-_. ]?(?:resumed?|restart(?:ed)?|cont(?:inued?|inuation)?|requeued?)(?=$|[-_. /0-9])"
 )
@@ -186,7 +188,7 @@ def _schedule_goes_on(before: pl.DataFrame, after: pl.DataFrame) -> bool:
     if abs(first - last - change * gone) > max(slack, SAME * abs(last)):
         return False
     had_ended = last <= DOWN * float(old["lr"].max())  # type: ignore[arg-type]
-    goes_down = float(new["lr"][-1]) < (1 - SAME) * last
+    goes_down = float(new["lr"][-1]) < (1 - FLAT) * last
     return goes_down or not had_ended
 
 
