@@ -330,6 +330,7 @@ def test_of_two_that_it_may_go_on_with_the_user_says_which(tmp_path: Path) -> No
     tables = read(tmp_path, files)
     (reason,) = tables.runs["reason"].drop_nulls()
     assert "2 logs beside it lead up to that: a/run_1.csv, a/run_2.csv" in reason
+    assert ", its first, and 2 logs beside it" in reason  # no log prints where it was resumed
     way = 'runs: [{match: "a/run_1.csv", run: a}, {match: "a/run_3.csv", run: a}]'
     assert way in reason
     assert len(ends(read(tmp_path / "b", files, f"{OPEN}{way}\n"))) == 2

@@ -41,13 +41,27 @@ def with_launches_joined(
             for other, of_run in joined.items()
             if other != name and _leads_up_to(part, of_run, resumed[name], agree)
         ]
-        if len(before) == 1:
-            del joined[name]
-            joined[before[0]].append(replace(part, continues=True))
-        elif before:
-            files = [joined[other][0].log.file.name for other in before]
-            joined[name] = [replace(part, goes_on_from=which(part, resumed[name], files))]
+        put_behind(joined, name, before, f"step {resumed[name]}, as its log prints")
     return joined
+
+
+def put_behind(joined: dict[str, list[Part]], name: str, before: Sequence[str], begin: str) -> None:
+    """Put a launch behind the one run that leads up to it; where several do, ask which.
+
+    Parameters
+    ----------
+    joined : by name of the run its parts, which this changes.
+    name : the launch's, which has one part.
+    before : names of the runs that lead up to it.
+    begin : where it begins, in words.
+    """
+    (part,) = joined[name]
+    if len(before) == 1:
+        del joined[name]
+        joined[before[0]].append(replace(part, continues=True))
+    elif before:
+        files = [joined[other][0].log.file.name for other in before]
+        joined[name] = [replace(part, goes_on_from=_which(part, begin, files))]
 
 
 def _resumed_at(part: Part) -> int | None:
@@ -80,23 +94,28 @@ def _leads_up_to(
     first, last = min(each[0] for each in steps), max(each[1] for each in steps)
     # a checkpoint may be later than the last line that was printed
     interval = max(each[0] for each in steps) if len(steps) == 1 else 0
-    if any(len(seeds(part) | seeds(other)) > 1 for other in of_run):
+    if not agree_in_seeds(part, of_run):
         return False
     known = part.shared_facts().keys() & of_run[0].shared_facts().keys()
     return first < step <= last + max(interval, 1) and bool(known) and agree(of_run[0], part)
 
 
-def seeds(part: Part) -> set[object]:
+def agree_in_seeds(part: Part, of_run: Sequence[Part]) -> bool:
+    """Tell whether a file tells no other seed than any of a run's."""
+    return all(len(_seeds(part) | _seeds(other)) < 2 for other in of_run)
+
+
+def _seeds(part: Part) -> set[object]:
     """Give the seeds that a file, or the settings beside it, tell."""
     told = [*part.logged_facts(), part.settings()]
     return {facts["seed"].value for facts in told if "seed" in facts}
 
 
-def which(part: Part, step: int, files: Sequence[str]) -> str:
+def _which(part: Part, begin: str, files: Sequence[str]) -> str:
     """Ask which run a file goes on with, with both ways out."""
     mine = rule_for(part.log.file.name)
     return (
-        f"it goes on from step {step}, as its log prints, and {len(files)} logs beside it lead up "
+        f"it goes on from {begin}, and {len(files)} logs beside it lead up "
         f"to that: {', '.join(files)}. Say in {SIDECAR} which run it is a part of, runs: "
         f"[{{{rule_for(files[0])}, run: a}}, {{{mine}, run: a}}], or that it is a run of its own, "
         f"runs: [{{{mine}, run: <its name>}}]"

@@ -44,11 +44,15 @@ def tag_column(raw: pl.DataFrame) -> str | None:
     ----------
     raw : the rows as they are in the file.
     """
-    value = next((name for name in raw.columns if plain(name) in VALUES), None)
+    value = _value_column(raw)
     if value is None or (raw.height and as_numbers(raw[value]).is_null().all()):
         return None
     texts = (name for name in raw.columns if name != value and raw[name].dtype == pl.String)
     return next((name for name in texts if _names_losses(raw[name])), None)
+
+
+def _value_column(raw: pl.DataFrame) -> str | None:
+    return next((name for name in raw.columns if plain(name) in VALUES), None)
 
 
 def _names_losses(cells: pl.Series) -> bool:
@@ -79,7 +83,7 @@ def laid_out_by_tag(raw: pl.DataFrame) -> tuple[pl.DataFrame, str] | None:
     tag = tag_column(raw)
     if tag is None:
         return None
-    value = next(name for name in raw.columns if plain(name) in VALUES)
+    value = str(_value_column(raw))
     split = _split_column(raw, {tag, value})
     others = [name for name in raw.columns if name not in {tag, value, split}]
     step = find("step", others) or find("tokens", others)

@@ -28,6 +28,7 @@ from isoflop.ingest.names import (
     updates_by_epoch,
 )
 from isoflop.ingest.outline import SIZES, as_line
+from isoflop.ingest.ranks_of_rows import RANKS
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rows_or_runs import as_finished, may_be_finished
 from isoflop.ingest.same_step import (
@@ -50,9 +51,7 @@ _LOSSES: Final = ("train_loss", "eval_loss")
 _KEYS: Final = {"run": pl.String, "launch": pl.Int64, "step": pl.Float64}
 OWN_STEP: Final = "_step"
 """W&B's count of what one process logged: rows that it tells apart are of one run."""
-_RANKS: Final = frozenset(
-    {"rank", "global_rank", "local_rank", "process", "process_index", "worker", "gpu", "device"}
-)
+_RANKS: Final = frozenset({*RANKS, "local_rank", "process", "worker", "gpu", "device"})
 _MICRO: Final = frozenset(
     {
         "iter", "iter_num", "iteration", "micro_step", "microstep", "micro_batch", "microbatch",

@@ -339,11 +339,7 @@ def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
     factor = " * ".join(f'"{name}"' for name in sequences or ())
     factor = known.factor("tokens_per_step") if of_step is not None else factor
     columns["tokens"] = TableColumn(formula=f'"{steps}" * {factor}')
-    if not known.has_loss:
-        columns |= _likely_loss(outline, columns)
-    elif not known.sets and "train_loss" in columns:
-        columns["eval_loss"] = columns.pop("train_loss")
-    return known.table("runs", columns)
+    return _of_runs(outline, known, columns)
 
 
 def _by_all_epochs(outline: Outline, known: _Known) -> TableMap | None:
@@ -355,6 +351,11 @@ def _by_all_epochs(outline: Outline, known: _Known) -> TableMap | None:
         return None
     columns["tokens"] = TableColumn(formula=f'"{epochs}" * "{unique}"')
     columns["unique_tokens"] = scaled(unique, 1.0)
+    return _of_runs(outline, known, columns)
+
+
+def _of_runs(outline: Outline, known: _Known, columns: dict[str, TableColumn]) -> TableMap:
+    """Map finished runs by columns without their loss, which is the likeliest if none is known."""
     if not known.has_loss:
         columns |= _likely_loss(outline, columns)
     elif not known.sets and "train_loss" in columns:

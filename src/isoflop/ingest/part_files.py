@@ -9,13 +9,12 @@ is another run.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.launch_files import seeds, which
+from isoflop.ingest.launch_files import agree_in_seeds, put_behind
 from isoflop.ingest.same_losses import differ_by_noise, go_on
 from isoflop.ingest.sidefiles import stem
 
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
     from isoflop.ingest.runs import Part
 
+LATE: Final = 1.5
+"""Intervals of a log within which a run's first line comes."""
 SAME: Final = 0.01
 """Relative difference of two learning rates that are one."""
 DOWN: Final = 0.15
@@ -52,9 +53,8 @@ def goes_on(earlier: Part, later: Part) -> bool:
     if earlier.run.steps is None or later.run.steps is None:
         return False
     (_, last), (first, end) = earlier.run.steps, later.run.steps
-    gaps = later.records["step"].drop_nulls().unique().sort().diff().drop_nulls().to_numpy()
-    interval = float(np.median(gaps)) if len(gaps) else float("inf")
-    return end > last and 1.5 * interval < first + 1 <= last + 1 + interval
+    interval = _interval(later)
+    return end > last and LATE * interval < first + 1 <= last + 1 + interval
 
 
 def with_parts_joined(
@@ -82,20 +82,15 @@ def with_parts_joined(
     for name in sorted(late, key=lambda name: (joined[name][0].run.steps, name)):
         (part,) = joined[name]
         others = {other for key in _keys([part]) for other in alike[key]} - {name}
-        before = {
+        before = [
             other
             for other in _of_its_name(part, others, joined) or others
             if other in joined
             and not _begins_late(joined[other][0])
             and _leads_up_to(part, joined[other], agree)
-        }
-        if len(before) == 1:
-            del joined[name]
-            joined[before.pop()].append(replace(part, continues=True))
-        elif before:
-            files = sorted(joined[other][-1].log.file.name for other in before)
-            begin = part.run.steps[0] if part.run.steps else 0
-            joined[name] = [replace(part, goes_on_from=which(part, begin, files))]
+        ]
+        before.sort(key=lambda other: joined[other][0].log.file.name)
+        put_behind(joined, name, before, f"step {_first([part])}, its first")
     return joined
 
 
@@ -140,11 +135,8 @@ def _begins_late(part: Part) -> bool:
     return first + 1 > LATE * mean and first + 1 > LATE * _interval(part)
 
 
-LATE: Final = 1.5
-"""Intervals of a log within which a run's first line comes."""
-
-
 def _interval(part: Part) -> float:
+    """Give the usual steps from line to line of a file."""
     gaps = part.records["step"].drop_nulls().unique().sort().diff().drop_nulls().to_numpy()
     return float(np.median(gaps)) if len(gaps) else float("inf")
 
@@ -154,7 +146,7 @@ def _leads_up_to(part: Part, of_run: Sequence[Part], agree: Callable[[Part, Part
     last = of_run[-1]
     if not goes_on(last, part) or not agree(of_run[0], part):
         return False
-    if any(len(seeds(part) | seeds(other)) > 1 for other in of_run):
+    if not agree_in_seeds(part, of_run):
         return False
     here, there = _trained(part), _trained(last)
     both = here.join(there, on="step", suffix="_before").sort("step")
