@@ -130,9 +130,13 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     rows = coverage.filter(settings="shared errors", approach="mixture", sweep=sweep)
     laws = rows.filter(pl.col("truth").is_in(LAWS_OF[sweep]))
     assert laws.height == len(LAWS_OF[sweep]) * 7 * 2
-    assert laws["simulations"].min() >= (200 if sweep == "novels" else 100)
+    assert laws["simulations"].min() >= (500 if sweep == "novels" else 200)
     assert laws["refused"].max() == 0
-    assert laws["given"].min() == 1.0
+    # every interval is given, but one that the page names
+    some = laws.filter(pl.col("given") < 1.0).select("truth", "quantity", "where", "level")
+    assert some.rows() == (
+        [("kaplan_law", "loss_opt", "in range", 0.95)] if sweep == "novels" else []
+    )
     # and every departure was put to it
     assert {*DEPARTURES} < set(rows["truth"])
     # the standard error of a share of 200, with that of the ends, is .04 at 80 % and .02 at 95 %
@@ -149,8 +153,11 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
         for cell, (quantity, where) in zip(cells[3:], PLACES, strict=True):
             one = rows.filter(truth=cells[0], quantity=quantity)
             one = one.filter(pl.col("where").fill_null("") == where).sort("level")
-            expected = " · ".join(f"{100 * share:.0f}" for share in one["coverage"])
-            assert cell == expected, (cells[0], quantity, where)
+            expected = [
+                f"{100 * share:.0f}" + (f" of {100 * part:.0f}" if part < 1.0 else "")
+                for share, part in one.select("coverage", "given").iter_rows()
+            ]
+            assert cell == " · ".join(expected), (cells[0], quantity, where)
         shown += 1
     assert shown == rows["truth"].n_unique()
 
@@ -168,7 +175,7 @@ def test_not_knowing_the_law_costs_less_than_twice_the_width(coverage: pl.DataFr
         ratio = mixture / alone
         assert ratio.max() < 2.0
         # as the page says
-        assert ratio.is_between(0.965, 1.095).all()
+        assert ratio.is_between(0.945, 1.105).all()
 
 
 def test_approach_3_covers_no_loss_where_its_law_is_not_true(coverage: pl.DataFrame) -> None:
@@ -286,5 +293,5 @@ def test_the_page_says_what_equal_weights_cover(coverage: pl.DataFrame) -> None:
     page = (DOCS / "coverage.md").read_text(encoding="utf-8")
     alike = coverage.filter(settings="equal weights")
     ends = [alike.filter(level=level)["coverage"] for level in (0.8, 0.95)]
-    assert "73 to 95 and 92 to 99 %" in page.partition("### All five laws alike")[2]
-    assert [100 * f(e) for e in ends for f in (min, max)] == pytest.approx([73, 95, 92, 99])
+    assert "78 to 97 and 91 to 100 %" in page.partition("### All five laws alike")[2]
+    assert [100 * f(e) for e in ends for f in (min, max)] == pytest.approx([78, 97, 91, 100])
