@@ -37,22 +37,22 @@ _TIME: Final = "\0time"
 """How often a value of that run and step stood before, as a restart writes it once more."""
 
 
-def tag_column(raw: pl.DataFrame) -> str | None:
-    """Find the column whose cells say what the value of a row is; None in a table of another kind.
+def tag_and_value(raw: pl.DataFrame) -> tuple[str, str] | None:
+    """Find the column whose cells say what the value of a row is, and that of the value.
 
     Parameters
     ----------
     raw : the rows as they are in the file.
+
+    Returns
+    -------
+    None in a table of another kind.
     """
-    value = _value_column(raw)
+    value = next((name for name in raw.columns if plain(name) in VALUES), None)
     if value is None or (raw.height and as_numbers(raw[value]).is_null().all()):
         return None
     texts = (name for name in raw.columns if name != value and raw[name].dtype == pl.String)
-    return next((name for name in texts if _names_losses(raw[name])), None)
-
-
-def _value_column(raw: pl.DataFrame) -> str | None:
-    return next((name for name in raw.columns if plain(name) in VALUES), None)
+    return next(((name, value) for name in texts if _names_losses(raw[name])), None)
 
 
 def _names_losses(cells: pl.Series) -> bool:
@@ -80,10 +80,10 @@ def laid_out_by_tag(raw: pl.DataFrame) -> tuple[pl.DataFrame, str] | None:
     A row for each step of each run, restarts behind what they replace, and words for it; None of a
     table of another kind.
     """
-    tag = tag_column(raw)
-    if tag is None:
+    columns = tag_and_value(raw)
+    if columns is None:
         return None
-    value = str(_value_column(raw))
+    tag, value = columns
     split = _split_column(raw, {tag, value})
     others = [name for name in raw.columns if name not in {tag, value, split}]
     step = find("step", others) or find("tokens", others)

@@ -39,7 +39,7 @@ from isoflop.ingest.events import (
 from isoflop.ingest.facts_of_rows import without_facts
 from isoflop.ingest.heads import cells_of, without_comments
 from isoflop.ingest.json_table import is_one_value, read_one_value
-from isoflop.ingest.long_tables import laid_out_by_tag, tag_column
+from isoflop.ingest.long_tables import laid_out_by_tag, tag_and_value
 from isoflop.ingest.names import (
     COLUMNS,
     COUNTS,
@@ -569,7 +569,7 @@ def _go_together(rows: pl.DataFrame, given: TableMap | None) -> bool:
     """Tell whether rows say only together what each of them is."""
     if given is None and naming_column(rows) is not None:
         return True
-    by_tag = tag_column(rows) is not None and not (given and _maps(given, rows))
+    by_tag = tag_and_value(rows) is not None and not (given and _maps(given, rows))
     return bool(by_tag or _panel(rows) or _states_in(rows) or rank_column(rows))
 
 
