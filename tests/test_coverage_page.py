@@ -145,6 +145,14 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     assert laws.filter(level=0.8)["coverage"].is_between(0.75, most).all()
     assert laws.filter(level=0.95)["coverage"].is_between(0.90, most_at_95).all()
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
+    spans = {
+        "novels": "80 % covers 80 to 90 % and 95 % covers 93 to 99 % on `novels`",
+        "novels-gpu": "on `novels-gpu`, under the same five, 77 to 92 and 92 to 100 %",
+    }
+    assert any(spans[sweep] in line for line in lines)
+    ends = [laws.filter(level=level)["coverage"] for level in (0.8, 0.95)]
+    found = [round(100 * of(each)) for each in ends for of in (min, max)]
+    assert found == {"novels": [80, 90, 93, 99], "novels-gpu": [77, 92, 92, 100]}[sweep]
     shown = 0
     for line in lines:
         cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
@@ -175,7 +183,8 @@ def test_not_knowing_the_law_costs_less_than_twice_the_width(coverage: pl.DataFr
         ratio = mixture / alone
         assert ratio.max() < 2.0
         # as the page says
-        assert ratio.is_between(0.945, 1.105).all()
+        least, most = {"params_opt": (0.985, 1.105), "loss_opt": (0.945, 1.015)}[quantity]
+        assert ratio.is_between(least, most).all()
 
 
 def test_approach_3_covers_no_loss_where_its_law_is_not_true(coverage: pl.DataFrame) -> None:
