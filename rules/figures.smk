@@ -2,7 +2,7 @@
 #      data/estimates/{sweep}/{approach}.json and .draws.parquet, forecast.json,
 #      specifications.parquet
 #      data/reference/*.yaml
-# out: reports/{sweep}/figures/*.{svg,pdf}, figures.json with what each shows in words
+# out: reports/{sweep}/figures/*.{svg,pdf,csv}, figures.json with what each shows in words
 
 
 rule plot_figures:

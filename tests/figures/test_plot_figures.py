@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import polars as pl
 import pytest
 from matplotlib import rc_context
 
+from isoflop.drawing.data import COLUMNS
 from isoflop.drawing.manifest import read_manifest
 from isoflop.drawing.style import RC, Drawn
 from isoflop.estimates.forecasts import Prediction
@@ -37,6 +39,43 @@ def test_every_figure_is_drawn_and_told_in_words(plotted: Plotted, name: str) ->
     assert said.alt.endswith(".")
     assert leaks(said.alt) == []
     assert (plotted.folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_numbers_of_a_figure_are_those_of_its_drawing(plotted: Plotted, name: str) -> None:
+    rows = pl.read_csv(plotted.folder / f"{name}.csv", infer_schema_length=None)
+    assert rows.columns == list(COLUMNS)
+    assert rows.height > 0
+    assert rows["x_axis"].null_count() == 0
+    # a series is a group of the SVG; of a contour its level stands behind
+    root = ET.parse(plotted.folder / f"{name}.svg").getroot()  # noqa: S314  our own
+    groups = {element.attrib.get("id", "").removeprefix(f"{name}-") for element in root.iter()}
+    assert {series.partition("contours-")[0] or "contours" for series in rows["series"]} <= groups
+    shown = plotted.manifest[name].runs
+    assert set(rows["run"].drop_nulls()) == {run for runs in shown.values() for run in runs}
+
+
+def test_a_curve_s_numbers_are_the_losses(plotted: Plotted) -> None:
+    rows = pl.read_csv(plotted.folder / "training_curves.csv", infer_schema_length=None)
+    run = rows["run"].drop_nulls()[0]
+    curve = plotted.inputs.losses.filter(pl.col("run") == run).sort("tokens")
+    drawn = rows.filter(pl.col("run") == run)
+    assert drawn["x"].to_list() == curve["flops_6nd"].to_list()
+    assert drawn["y"].to_list() == curve["loss"].to_list()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_all_that_lies_at_numbers_has_a_name(plotted: Plotted, name: str) -> None:
+    """What has none is left out of the figure's CSV."""
+    with rc_context(RC):
+        drawn = FIGURES[name](plotted.inputs)
+    assert isinstance(drawn, Drawn)
+    for axes in drawn.figure.axes:
+        if axes.get_label() == "<colorbar>":
+            continue
+        for artist in (*axes.lines, *axes.collections):
+            at_numbers = artist.get_transform().contains_branch_seperately(axes.transData)
+            assert artist.get_gid() is not None or not all(at_numbers), artist
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -76,7 +115,7 @@ def test_processes_change_no_byte(
     drawn = {path.name for path in tmp_path.iterdir()}
     assert drawn == {
         "figures.json",
-        *(f"{name}.{end}" for name in FIGURES for end in ("svg", "pdf")),
+        *(f"{name}.{end}" for name in FIGURES for end in ("svg", "pdf", "csv")),
     }
     for name in drawn - {"figures.json"}:
         assert (tmp_path / name).read_bytes() == (plotted.folder / name).read_bytes(), name
@@ -126,6 +165,7 @@ def test_a_sweep_without_profiles_or_check_pair_says_why(tmp_path: Path) -> None
     for name in ("isoflop_profiles", "check_pair"):
         assert (tmp_path / f"{name}.svg").exists()
         assert (tmp_path / f"{name}.pdf").exists()
+        assert not (tmp_path / f"{name}.csv").exists()
 
 
 def test_a_sweep_where_all_is_refused_shows_its_design_and_the_papers(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
 from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, ratio
 from isoflop.report import document
-from isoflop.report.document import DRAWN, write_document
+from isoflop.report.document import FIGURE_FILES, write_document
 from isoflop.report.render import template_text
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.first_screen import first_screen, headline_budget
@@ -421,16 +421,15 @@ def test_every_file_is_listed(rendered: Rendered, bare: Rendered) -> None:
         assert len(links) == len(set(links))
         written = {f"tables/{path.name}" for path in (report.root / "tables").iterdir()}
         shown = {name for name, text in report.inputs.manifest.items() if text.shown}
-        drawn = {f"figures/{name}.{kind}" for name in shown for kind in ("svg", "pdf")}
-        # a figure whose numbers a table of this report has links that table's
+        drawn = {f"figures/{name}.{kind}" for name in shown for kind in FIGURE_FILES}
+        # each figure links its own
         for name in shown:
             own = re.search(
                 rf'<figure[^>]*id="fig-{name.replace("_", "-")}".*?</figure>', report.html, re.S
             )
             assert own is not None
-            linked = re.findall(r'href="(tables/[^"]*)"', own[0])
-            key = f"tables/{DRAWN.get(name)}.csv"
-            assert linked == [key] * (key in written)
+            linked = re.findall(r'href="((?:tables|figures)/[^"]*)"', own[0])
+            assert linked == [f"figures/{name}.{kind}" for kind in ("svg", "pdf", "csv")]
         assert set(links) == written | drawn | {"figures/figures.json", "report.pdf"}
         assert "every file of this report" not in report.typst
 

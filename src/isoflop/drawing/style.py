@@ -154,6 +154,11 @@ def name_runs(artist: Artist, runs: Iterable[str]) -> None:
     _RUNS[artist] = tuple(runs)
 
 
+def runs_of(artist: Artist) -> tuple[str, ...]:
+    """Give the runs of an artist's marks, or the one of a curve; none where none were named."""
+    return _RUNS.get(artist, ())
+
+
 def named_runs(figure: Figure) -> dict[str, tuple[str, ...]]:
     """Give the runs of a figure's marks, by the identifier of their artist."""
     return {str(artist.get_gid()): _RUNS[artist] for artist in figure.findobj() if artist in _RUNS}

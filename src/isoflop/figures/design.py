@@ -95,7 +95,10 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
         n = rows["params_total"].to_numpy()
         flops = float(np.median(6.0 * n * rows["tokens"].to_numpy()))
         ends = np.array([n[0] / 1.3, n[-1] * 1.3])
-        axes.plot(flops / (6.0 * ends), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1)
+        axes.plot(
+            flops / (6.0 * ends), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1,
+            gid=f"budget-{style.in_full(budget)}",
+        )  # fmt: skip
         style.direct_label(
             axes,
             flops / (6.0 * ends[-1]),

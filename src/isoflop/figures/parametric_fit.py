@@ -175,8 +175,9 @@ def _slices(axes: Axes, points: pl.DataFrame, estimate: Estimate) -> None:
         style.name_runs(marks, rows["run"])
         best = float(estimate.params_opt(flops))
         axes.plot(
-            best, float(estimate.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5
-        )
+            best, float(estimate.loss_opt(flops)), marker="x", ms=4, color=style.INK, zorder=5,
+            gid=f"optimum-{style.in_full(budget)}",
+        )  # fmt: skip
         end = float(surface(estimate, n[-1], flops))
         labels.append((power(budget, hand=MATHTEXT), colour, float(n[-1]), end))
     style.log_axis(axes.xaxis, counts=True)

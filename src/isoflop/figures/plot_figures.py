@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 from isoflop.drawing import style, svg
+from isoflop.drawing.data import figure_csv
 from isoflop.drawing.manifest import FigureText, write_manifest
 from isoflop.figures import (
     allocations,
@@ -26,7 +27,7 @@ from isoflop.figures import (
     specifications,
     training_curves,
 )
-from isoflop.files import replacing_folder
+from isoflop.files import replacing_folder, write_text
 from isoflop.processes import belong_to_job
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ FIGURES: Final[dict[str, Callable[[FigureInputs], style.Drawn | style.NothingToS
 
 
 def plot_figures(inputs: FigureInputs, folder: Path, *, processes: int = 1) -> None:
-    """Draw every figure as SVG and PDF, and say in figures.json what each shows.
+    """Draw every figure as SVG and PDF, its numbers as CSV; figures.json says what each shows.
 
-    A figure that has nothing to show for this sweep gets an entry with the reason, and files that
-    show the reason as text, so that every expected file exists.
+    A figure that has nothing to show for this sweep gets an entry with the reason, and drawings
+    that show the reason as text; it has no numbers.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ def plot_figure(name: str, inputs: FigureInputs, folder: Path) -> FigureText:
             svg.save(_placeholder(drawn.reason).figure, folder, name)
             return FigureText(shown=False, reason=drawn.reason, alt=drawn.reason)
         svg.save(drawn.figure, folder, name)
+        write_text(folder / f"{name}.csv", figure_csv(drawn.figure))
         runs = style.named_runs(drawn.figure)
         return FigureText(
             shown=True, reason="", alt=drawn.alt, stand_ins=style.stand_ins(), runs=runs

@@ -12,6 +12,7 @@ import polars as pl
 from isoflop.approach import APPROACHES, COLOURS, MARKERS, NAMES
 from isoflop.choices import CHOICES
 from isoflop.drawing import style
+from isoflop.escape import identifier
 from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
@@ -104,11 +105,13 @@ def _curve(axes: Axes, fitted: pl.DataFrame, inputs: FigureInputs) -> None:
     x, a = np.arange(fitted.height), fitted["a"].to_numpy()
     for level, width, alpha in INTERVALS:
         low, high = (fitted[f"a_{end}{level}"].to_numpy() for end in ("lo", "hi"))
-        _strokes(axes, fitted, x, low, high, lw=width, alpha=alpha)
+        _strokes(axes, fitted, x, low, high, lw=width, alpha=alpha, gid=f"interval-{level}")
     axes.scatter(x, a, s=2.4, c=style.INK, linewidths=0, zorder=3, gid="estimates")
     references = _references(inputs)
     for name, value in references:
-        axes.axhline(value, color=style.INK, lw=0.7, ls=(0, (4, 3)), zorder=4)
+        axes.axhline(
+            value, color=style.INK, lw=0.7, ls=(0, (4, 3)), zorder=4, gid=f"published-{name}"
+        )
         style.direct_label(
             axes, 0.0, value, f"{name} {value:.2f}", color=style.INK, va="bottom", offset=(0, 1.5)
         )
@@ -116,7 +119,7 @@ def _curve(axes: Axes, fitted: pl.DataFrame, inputs: FigureInputs) -> None:
         name = str(fitted["approach"][int(i)])
         axes.plot(
             x[i], a[i], marker=MARKERS[name], ms=6, mfc=COLOURS[name], mec=style.INK,
-            mew=0.8, zorder=6,
+            mew=0.8, zorder=6, gid=f"headline-{name}",
         )  # fmt: skip
     axes.set(ylabel="Exponent $a$", ylim=_limits(fitted, [value for _, value in references]))
     axes.grid(visible=False, axis="x")
@@ -125,7 +128,14 @@ def _curve(axes: Axes, fitted: pl.DataFrame, inputs: FigureInputs) -> None:
 
 
 def _strokes(
-    axes: Axes, rows: pl.DataFrame, x: Ints, low: Floats | float, high: Floats | float, **how: Any
+    axes: Axes,
+    rows: pl.DataFrame,
+    x: Ints,
+    low: Floats | float,
+    high: Floats | float,
+    *,
+    gid: str,
+    **how: Any,
 ) -> None:
     """Draw one upright stroke per specification, as one path per approach."""
     ends = np.stack(np.broadcast_arrays(low, high, np.nan), axis=-1)
@@ -134,7 +144,7 @@ def _strokes(
         mask = (approaches == name).to_numpy()
         axes.plot(
             np.repeat(x[mask], 3), np.broadcast_to(ends, (len(x), 3))[mask].ravel(),
-            color=COLOURS[name], solid_capstyle="butt", **how,
+            color=COLOURS[name], solid_capstyle="butt", gid=f"{gid}-{name}", **how,
         )  # fmt: skip
 
 
@@ -159,9 +169,10 @@ def _limits(fitted: pl.DataFrame, references: list[float]) -> tuple[float, float
 
 def _matrix(axes: Axes, fitted: pl.DataFrame, rows: list[tuple[str, float, pl.Series]]) -> None:
     """Mark what each specification chose; at the right the median of a of each."""
-    for _, height, chosen in rows:
+    for label, height, chosen in rows:
         x = np.flatnonzero(chosen.to_numpy())
-        _strokes(axes, fitted[x], x, height - 0.4, height + 0.4, lw=1.0)
+        gid = f"choice-{-height:.2g}-{identifier(style.in_words(label))}"
+        _strokes(axes, fitted[x], x, height - 0.4, height + 0.4, lw=1.0, gid=gid)
         axes.axhline(height, color=style.FAINT, lw=0.4, zorder=0)
         median = float(np.median(fitted["a"].to_numpy()[x]))
         axes.annotate(

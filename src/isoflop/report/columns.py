@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from isoflop.drawing.data import COLUMNS
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+FIGURES: Final = "figures/*.csv"
+"""Stands for the numbers of every figure, which have the same columns."""
 ENDS: Final = re.compile(r"^(?:(?P<of>.+)_)?(?P<end>lo|hi)(?P<level>80|95)$")
 LEVELS: Final = re.compile(r"^(?P<of>.+)_(?P<level>80|95)$")
 
@@ -242,12 +245,13 @@ def meaning(column: str) -> tuple[str, str] | None:
 
 
 def column_table(tables: Iterable[Table]) -> Table:
-    """Lay out every column of some tables; for the folder of tables alone."""
+    """Lay out every column of some tables, and those of the figures' numbers; a file alone."""
     rows = []
     for table in tables:
         for column in table.data_columns:
             unit, words = meaning(column) or ("", "")
             rows.append([table.key, column, unit, words])
+    rows += [[FIGURES, column, "", words] for column, words in COLUMNS.items()]
     return Table(
         key="columns",
         caption="Every column of the CSV files.",

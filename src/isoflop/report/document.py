@@ -56,17 +56,8 @@ STAND_INS: Final = (
     "**Caution:** a ? in the drawing stands for a character that its font lacks; the tables of "
     "this page have the name in full."
 )
-
-
-DRAWN: Final = {
-    "answer": "budgets",
-    "design": "runs",
-    "exponents": "exponents",
-    "forecast": "forecast",
-    "specifications": "specifications",
-    "bend": "curvature",
-}
-"""Figures whose numbers a table has, with every digit, and its key."""
+FIGURE_FILES: Final = ("svg", "pdf", "csv")
+"""Files of each figure: drawn twice, and its numbers."""
 
 
 @dataclass
@@ -96,8 +87,8 @@ class Numbering:
         alt = markdown(shown.alt)
         identity = name.replace("_", "-")
         number = len(self.figures)
-        numbers = _numbers_link(DRAWN[name]) if name in DRAWN else ""
-        files = f"[[SVG](figures/{name}.svg) · [PDF](figures/{name}.pdf){numbers}]{{.links}}"
+        links = " · ".join(f"[{kind.upper()}](figures/{name}.{kind})" for kind in FIGURE_FILES)
+        files = f"[{links}]{{.links}}"
         return (
             f"\n\n![**Figure {number}.** {caption} {files}]({name}.svg)"
             f'{{#fig-{identity} alt="{alt}"}}\n\n'
@@ -122,7 +113,7 @@ class Numbering:
         every = curve.specification_table(self.inputs).key
         tables.append(_files("Every specification", "tables", every, ("csv", "tex")))
         figures = [
-            _files(f"Figure {number}", "figures", name, ("svg", "pdf"))
+            _files(f"Figure {number}", "figures", name, FIGURE_FILES)
             for number, name in enumerate(self.figures, start=1)
         ]
         others = [
@@ -136,11 +127,6 @@ class Numbering:
         return "\n".join(
             ["", "::: {#files}", "**Data: every file of this report.**", "", *lines, ":::", ""]
         )
-
-
-def _numbers_link(table: str) -> str:
-    """Link a table that has the numbers of a figure."""
-    return f" · [CSV](tables/{table}.csv)"
 
 
 def _files(what: str, folder: str, name: str, kinds: tuple[str, ...]) -> str:
@@ -211,10 +197,6 @@ def write_document(inputs: ReportInputs) -> Document:
     )
     source = source.replace(GLOSSARY, _glossary(source))
     tables = (*numbering.tables, curve.specification_table(inputs))
-    # only now is it known which tables this report has
-    written = {table.key for table in tables}
-    for key in set(DRAWN.values()) - written:
-        source = source.replace(_numbers_link(key), "")
     return Document(
         markdown=source,
         metadata=_metadata(inputs, screen),
