@@ -336,6 +336,117 @@ def test_of_two_that_it_may_go_on_with_the_user_says_which(tmp_path: Path) -> No
     assert len(ends(read(tmp_path / "b", files, f"{OPEN}{way}\n"))) == 2
 
 
+def launches(size: float, *steps: range) -> list[list[dict[str, Any]]]:
+    """Rows of the launches of a run, each with noise of its own."""
+    return [
+        [row | {"train_loss": loss(row["step"] + place, size)} for row in rows(size, each)]
+        for place, each in enumerate(steps)
+    ]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("{}/train.jsonl.2", "{}/train.jsonl.1", "{}/train.jsonl"),
+        ("{}/a.jsonl.11", "{}/a.jsonl.10", "{}/a.jsonl.9"),
+        ("{}.jsonl-20260131", "{}.jsonl-20260201", "{}.jsonl"),
+    ],
+)
+def test_rotated_logs_are_one_run_and_the_newest_is_the_last(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    files = {}
+    for name, size in RUNS.items():
+        for path, lines in zip(
+            names,
+            launches(size, range(50, 650, 50), range(650, 1350, 50), range(1350, 2050, 50)),
+            strict=True,
+        ):
+            files[path.format(name)] = jsonl(lines)
+    tables = read(tmp_path, files)
+    assert ends(tables) == [
+        (size, 2000 * PER_STEP, loss(2002, size), None) for size in RUNS.values()
+    ]
+    assert tables.curves.height == 2 * len(STEPS)
+    called = names[-1].format("25M").removesuffix(".9").removesuffix(".jsonl")
+    assert tables.runs["run"].to_list()[0] == called
+
+
+@pytest.mark.parametrize(
+    "middle", [range(900, 1050, 50), range(700, 950, 50), range(850, 950, 50), range(950, 1050, 50)]
+)
+def test_a_launch_that_died_behind_an_earlier_ones_end_is_of_its_run(
+    middle: range, tmp_path: Path
+) -> None:
+    """Or before it got as far, or was followed by one from a checkpoint before its own."""
+    told = launches(5e7, range(50, 1000, 50), middle, range(700, 2050, 50))
+    files = {f"a/log_{place}.csv": csv(lines) for place, lines in enumerate(told)}
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2002, 5e7), None)]
+    live = tables.curves.filter(~pl.col("superseded"))
+    assert live.height == len(STEPS)
+    assert live.filter(pl.col("step") == 900)["train_loss"].item() == loss(902, 5e7)
+
+
+@pytest.mark.parametrize("rates", [True, False])
+def test_of_files_that_go_on_from_one_end_none_is_joined_unasked(
+    rates: bool, tmp_path: Path
+) -> None:
+    """A run goes on once: with rates that come down each is a branch, and else the user says."""
+    files = {"a/run_0.csv": csv(rows(5e7))}
+    for place, last in enumerate((2400, 2800), 1):
+        steps = range(2050, last + 50, 50)
+        decay = [
+            row | {"lr": 1e-3 * (1 - gone), "train_loss": row["train_loss"] - gone / 9}
+            for row in rows(5e7, steps)
+            for gone in ((row["step"] - 2000) / (last - 1999),)
+        ]
+        files[f"a/run_{place}.csv"] = csv(decay)
+    if not rates:
+        files = {path: text.replace("lr", "unread") for path, text in files.items()}
+    tables = read(tmp_path / "asked", files)
+    told = tables.runs["reason"].drop_nulls().to_list()
+    if rates:
+        assert [run[1] // PER_STEP for run in ends(tables)] == [2000, 2400, 2800]
+        assert not told
+        return
+    assert [run[1] // PER_STEP for run in ends(tables)] == [2000]
+    assert "goes on from step 2050, its first, to which a/run_0.csv leads up" in told[0]
+    assert "a/run_2.csv goes on from a step of that, too" in told[0]
+    one = '[{match: "a/run_0.csv", run: a}, {match: "a/run_1.csv", run: a}]'
+    own = '[{match: "a/run_1.csv", run: <its name>}]'
+    assert f"runs: {one}" in told[0]
+    assert f"runs: {own}" in told[0]
+    as_one = read(tmp_path / "one", files, f"{OPEN}runs: {one}\n")
+    assert [run[1] // PER_STEP for run in ends(as_one)] == [2400, 2800]
+    apart = "[" + ", ".join(f'{{match: "a/run_{n}.csv", run: b{n}}}' for n in (1, 2)) + "]"
+    of_own = read(tmp_path / "own", files, f"{OPEN}runs: {apart}\n")
+    assert [run[1] // PER_STEP for run in ends(of_own)] == [2000, 2400, 2800]
+
+
+@pytest.mark.parametrize("rates", [True, False])
+def test_what_may_be_a_branch_beside_one_is_not_joined_unasked(rates: bool, tmp_path: Path) -> None:
+    """The trunk's second decay begins at its end, its first amid it."""
+    files = {"a/run_0.csv": csv(rows(5e7))}
+    for place, begin in enumerate((1000, 2000), 1):
+        decay = [
+            row
+            | {
+                "lr": 1e-3 * (begin + 410 - row["step"]) / 410,
+                "train_loss": row["train_loss"] - (row["step"] - begin) / 4000,
+            }
+            for row in rows(5e7, range(begin + 50, begin + 450, 50))
+        ]
+        files[f"a/run_{place}.csv"] = csv(decay)
+    if not rates:
+        files = {path: text.replace("lr", "unread") for path, text in files.items()}
+    tables = read(tmp_path, files)
+    used = [run[1] // PER_STEP for run in ends(tables)]
+    assert used == ([1400, 2000, 2400] if rates else [1400, 2000])
+    told = [reason for reason in tables.runs["reason"] if reason]
+    assert len(told) == (0 if rates else 1)
+
+
 def record(size: float, **changes: Any) -> str:
     last = STEPS[-1]
     told = {"n_params": int(size), "tokens": last * PER_STEP, "lr": 1e-3}

@@ -120,3 +120,17 @@ def _which(part: Part, begin: str, files: Sequence[str]) -> str:
         f"[{{{rule_for(files[0])}, run: a}}, {{{mine}, run: a}}], or that it is a run of its own, "
         f"runs: [{{{mine}, run: <its name>}}]"
     )
+
+
+def forking(part: Part, lead: Part, beside: Part) -> Part:
+    """Ask of a file whether it goes on with a run, from a step of which another goes on, too."""
+    begin, mine = part.run.steps[0] if part.run.steps else 0, rule_for(part.log.file.name)
+    of_run = rule_for(lead.log.file.name)
+    return replace(
+        part,
+        goes_on_from=f"it goes on from step {begin}, its first, to which {lead.log.file.name} "
+        f"leads up, and {beside.log.file.name} goes on from a step of that, too: a run goes on "
+        f"once, and what else was begun from it is a run of its own. Say in {SIDECAR} that it is "
+        f"a part of that run, runs: [{{{of_run}, run: a}}, {{{mine}, run: a}}], or one of its own, "
+        f"runs: [{{{mine}, run: <its name>}}]",
+    )

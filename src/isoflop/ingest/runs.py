@@ -36,6 +36,7 @@ from isoflop.ingest.joining import (
     kinds_of_steps,
 )
 from isoflop.ingest.launch_files import with_launches_joined
+from isoflop.ingest.launch_names import natural
 from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, plain, unit_of
 from isoflop.ingest.one_step import OWN_STEP
 from isoflop.ingest.part_files import goes_on, with_parts_joined
@@ -167,7 +168,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
         {log.file.name: log.settles for log in logs if log.settles is not None},
     )
     stems = {stem(log.file.name) for log in logs if log.fate == "used"}
-    for log in sorted(logs, key=lambda log: _natural(log.file.name)):
+    for log in sorted(logs, key=lambda log: natural(log.file.name)):
         if log.fate == "used" and log.parsed is not None:
             beside, unsettled = sides.of_log(log.file.name, stems)
             for name, alone in _parts_of(folder, log, sidecar):
@@ -202,7 +203,7 @@ def _resumed(parts: Mapping[str, list[Part]]) -> dict[str, list[Part]]:
             joined.setdefault(name, []).extend(of_run)
             continue
         known = heads.setdefault(place[1] or "", [])
-        before = next((n for n in reversed(known) if goes_on(joined[n][-1], of_run[0])), None)
+        before = next((n for n in reversed(known) if goes_on(joined[n][-1:], of_run[0])), None)
         if before is None:
             known.append(name)
             joined[name] = of_run
@@ -242,7 +243,7 @@ def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
         if (
             len({part.log.file.name for part in of_run}) > 1
             and all(part.by_setting and part.log.run is None for part in of_run)
-            and not any(goes_on(*pair) for pair in pairwise(ordered))
+            and not any(goes_on([one], other) for one, other in pairwise(ordered))
             and not fill_each_other(of_run)
         ):
             files.update(part.log.file.name for part in of_run)
@@ -313,12 +314,6 @@ def _names_no_run(column: TableColumn | None) -> bool:
         return False
     name = plain(column.column)
     return name not in COLUMNS["run"] and name not in MAY_NAME_RUNS
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    """Order part2 before part10."""
-    pieces = re.split(r"(\d+)", name)
-    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in pieces if p]
 
 
 def _parts_of(folder: Path, log: Log, sidecar: SweepFile) -> list[tuple[str, Part]]:

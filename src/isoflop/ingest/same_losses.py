@@ -21,12 +21,13 @@ LEAST: Final = 3
 """Points without which a side has no line and no noise."""
 
 
-def differ_by_noise(apart: Array) -> bool:
+def differ_by_noise(apart: Array, usual: float = 0.0) -> bool:
     """Tell whether losses at the same steps are of one run, by their mean difference.
 
     Parameters
     ----------
     apart : differences in order of the steps, shape (n,); fewer than two tell nothing.
+    usual : noise of such differences that is known otherwise; theirs is taken for no less.
 
     Examples
     --------
@@ -39,7 +40,7 @@ def differ_by_noise(apart: Array) -> bool:
     if len(apart) < 2:
         return True
     # by neighbours: a difference that grows is no noise
-    noise = max(float(np.mean(np.diff(apart) ** 2) / 2) ** 0.5, DIGIT)
+    noise = max(float(np.mean(np.diff(apart) ** 2) / 2) ** 0.5, usual, DIGIT)
     return bool(abs(apart.mean()) <= SIGMAS * noise / len(apart) ** 0.5)
 
 
