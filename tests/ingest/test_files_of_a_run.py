@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -445,6 +446,107 @@ def test_what_may_be_a_branch_beside_one_is_not_joined_unasked(rates: bool, tmp_
     assert used == ([1400, 2000, 2400] if rates else [1400, 2000])
     told = [reason for reason in tables.runs["reason"] if reason]
     assert len(told) == (0 if rates else 1)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("{}.csv", "{}_v2.csv"),
+        ("{}_old.csv", "{}.csv"),
+        ("{}.csv", "resume_{}.csv"),
+        ("{}.csv", "{}_from_800.csv"),
+        ("{}_first.csv", "{}_second.csv"),
+        ("first/{}.csv", "second/{}.csv"),
+    ],
+)
+@pytest.mark.parametrize("changes", [True, False])
+def test_other_names_of_a_resumed_run_are_joined_or_asked_about(
+    changes: bool, names: tuple[str, str], tmp_path: Path
+) -> None:
+    """A rate that changes is the same in both of one run; a constant one may be a branch's, too."""
+    files = {"other.csv": csv(rows(1e8))}
+    for name, size in RUNS.items():
+        told = launches(size, range(50, 1000, 50), range(850, 2050, 50))
+        for path, lines in zip(names, told, strict=True):
+            rates = {"lr": 1e-3}
+            files[path.format(name)] = csv(
+                [
+                    row | (rates if not changes else {"lr": 1e-3 - row["step"] / 4e6})
+                    for row in lines
+                ]
+            )
+    tables = read(tmp_path / "a", files)
+    other = (1e8, 2000 * PER_STEP, loss(2000, 1e8), None)
+    one = [(size, 2000 * PER_STEP, loss(2001, size), None) for size in RUNS.values()]
+    one.append(other)
+    if changes or "resume" in names[1]:
+        assert ends(tables) == one
+        return
+    assert ends(tables) == [other]
+    reasons_told = tables.runs["reason"].drop_nulls().unique().sort()
+    reason = reasons_told[0]
+    paths = [name.format("25M") for name in names]
+    assert f"{paths[0]} (steps 50 to 950), {paths[1]} (steps 850 to 2000)" in reason
+    ways = [re.findall(r"runs: \[(.*?)\](?:,|$)", told) for told in reasons_told]
+    assert ends(
+        read(tmp_path / "one", files, f"{OPEN}runs: [{', '.join(w[0] for w in ways)}]\n")
+    ) == (one)
+    own = ", ".join(w[1].replace("<its name>", f"b{n}") for n, w in enumerate(ways))
+    assert len(ends(read(tmp_path / "own", files, f"{OPEN}runs: [{own}]\n"))) == 5
+
+
+def test_files_that_may_be_one_run_in_a_folder_are_named_by_it(tmp_path: Path) -> None:
+    told = launches(5e7, range(50, 1000, 50), range(850, 1450, 50), range(1350, 2050, 50))
+    files = {"other.csv": csv(rows(1e8))}
+    files |= {
+        f"x/{name}.csv": csv(lines) for name, lines in zip(("a", "b", "c"), told, strict=True)
+    }
+    (reason,) = read(tmp_path, files).runs["reason"].drop_nulls().unique()
+    way = 'runs: [{match: "x/*", run: "x"}]'
+    assert way in reason
+    as_one, _ = ends(read(tmp_path / "b", files, f"{OPEN}{way}\n"))
+    assert as_one == (5e7, 2000 * PER_STEP, loss(2002, 5e7), None)
+
+
+def test_a_file_whose_steps_another_has_with_other_noise_is_asked_about(tmp_path: Path) -> None:
+    told = launches(5e7, STEPS, range(700, 950, 50))
+    files = {f"{name}.csv": csv(lines) for name, lines in zip(("a", "a_v2"), told, strict=True)}
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+    (reason,) = tables.runs["reason"].drop_nulls()
+    way = 'ignore: [{match: "a_v2.csv", reason: <why>}]'
+    assert way in reason
+    assert len(ends(read(tmp_path / "b", files, OPEN + way.replace("<why>", "it died")))) == 1
+    own = 'runs: [{match: "a_v2.csv", run: <its name>}]'
+    assert own in reason
+    assert len(ends(read(tmp_path / "c", files, OPEN + own.replace("<its name>", "b")))) == 2
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_a_resume_with_another_rate_amid_a_schedule_is_asked_about(
+    scale: float, tmp_path: Path
+) -> None:
+    """Behind a constant rate it is a branch; a schedule that had not come down was cut."""
+    first, later = launches(5e7, range(50, 1000, 50), range(850, 2050, 50))
+    cut = csv([row | {"lr": 1e-3 - row["step"] / 4e6} for row in first])
+    other = csv([row | {"lr": scale * (1e-3 - row["step"] / 4e6)} for row in later])
+    files = {"a_0.csv": cut, "a_1.csv": other, "other.csv": csv(rows(1e8))}
+    tables = read(tmp_path, files)
+    assert len(ends(tables)) == (1 if scale < 1 else 2)
+    assert tables.runs["reason"].drop_nulls().len() == (2 if scale < 1 else 0)
+
+
+def test_logs_that_begin_late_by_themselves_are_read(tmp_path: Path) -> None:
+    """Of another size, of other losses or a rate of their own, or with nothing that leads up."""
+    begun = rows(5e7, range(1000, 3050, 50))
+    others = {
+        "of another size": csv(rows(2.5e7, range(50, 1050, 50))),
+        "far below": csv([row | {"train_loss": row["train_loss"] + 0.5} for row in rows(5e7)]),
+        "with another rate": csv([row | {"lr": 3e-3} for row in rows(5e7, range(50, 1050, 50))]),
+        "ended before": csv(rows(5e7, range(50, 550, 50))),
+    }
+    for name, other in others.items():
+        assert len(ends(read(tmp_path / name, {"a.csv": csv(begun), "b.csv": other}))) == 2, name
 
 
 def record(size: float, **changes: Any) -> str:

@@ -110,8 +110,8 @@ class _Launches:
         """Put a file behind the run that it goes on with, or ask; tell whether that was done."""
         (part,) = self.joined[name]
         others = [*self._alike(part) - {*self.waiting}]
-        own = without_resume(part.log.file.name)
-        named = [n for n in others if stem(self.joined[n][0].log.file.name).lower() in own]
+        bare = without_resume(part.log.file.name)
+        named = [n for n in others if stem(self.joined[n][0].log.file.name).lower() in bare]
         others = [n for n in named or others if not begins_late(self.joined[n][0])]
         others.sort(key=lambda other: self.joined[other][0].log.file.name)
         before = [n for n in others if self._leads_up(self.joined[n], part)]
@@ -130,7 +130,7 @@ class _Launches:
                 if len(of_run) < 2 or not begins_within(of_run[:1], part):
                     continue
                 alike = self.agree(of_run[0], part) and agree_in_seeds(part, of_run[:1])
-                if alike and (_decays_from(*of_run[:2]) or not _have_rates(of_run[:2])):
+                if alike and (decays_from(*of_run[:2]) or not _have_rates(of_run[:2])):
                     self._take_out(other, 1, part)
 
     def _alike(self, part: Part) -> set[str]:
@@ -253,14 +253,20 @@ def leads_up_to(
     both = here.join(there, on="step", suffix="_before").sort("step")
     if not both.height:
         return _schedule_goes_on(there, here) and _loss_goes_on(there, here)
-    rates = both.select("lr", "lr_before").drop_nulls()
-    if ((rates["lr"] - rates["lr_before"]).abs() > SAME * rates["lr_before"].abs()).any():
+    if rates_differ(part, of_run):
         return False  # a branch of another schedule
     apart = (both["train_loss"] - both["train_loss_before"]).drop_nulls().to_numpy()
-    return _differ_by_noise(apart, there) and (both.height > 1 or _loss_goes_on(there, here))
+    return differ_by_usual_noise(apart, there) and (both.height > 1 or _loss_goes_on(there, here))
 
 
-def _differ_by_noise(apart: NDArray[np.float64], losses: pl.DataFrame) -> bool:
+def rates_differ(part: Part, of_run: Sequence[Part]) -> bool:
+    """Tell whether a file has other rates than a run at any of the steps of both."""
+    both = trained([part]).join(trained(of_run), on="step", suffix="_before")
+    rates = both.select("lr", "lr_before").drop_nulls()
+    return ((rates["lr"] - rates["lr_before"]).abs() > SAME * rates["lr_before"].abs()).any()
+
+
+def differ_by_usual_noise(apart: NDArray[np.float64], losses: pl.DataFrame) -> bool:
     """Tell whether losses at the same steps are of one run; a few tell no noise of their own."""
     near = losses["train_loss"].tail(AT_SEAM).diff().drop_nulls().to_numpy()
     usual = float(np.mean(near**2)) ** 0.5 if len(apart) < FEW and len(near) else 0.0
@@ -283,7 +289,7 @@ def _have_rates(parts: Sequence[Part]) -> bool:
     return all(trained([part])["lr"].drop_nulls().len() for part in parts)
 
 
-def _decays_from(before: Part, after: Part) -> bool:
+def decays_from(before: Part, after: Part) -> bool:
     """Tell whether a file's rates come down right from the end of another's, which were steady."""
     old, new = (trained([part]).drop_nulls("lr") for part in (before, after))
     if old.height < 2 or new.is_empty() or new["step"][0] <= old["step"][-1]:
@@ -295,7 +301,7 @@ def _decays_from(before: Part, after: Part) -> bool:
 
 def _forking(part: Part, of_run: Sequence[Part], beside: Part) -> Part:
     """Ask whether a file goes on with a run that another goes on with; not of what decays it."""
-    return part if _decays_from(of_run[-1], part) else forking(part, of_run[0], beside)
+    return part if decays_from(of_run[-1], part) else forking(part, of_run[0], beside)
 
 
 def _schedule_goes_on(before: pl.DataFrame, after: pl.DataFrame) -> bool:

@@ -35,6 +35,7 @@ from isoflop.ingest.joining import (
     joined_by_step,
     kinds_of_steps,
 )
+from isoflop.ingest.late_files import with_late_asked
 from isoflop.ingest.launch_files import with_launches_joined
 from isoflop.ingest.launch_names import natural
 from isoflop.ingest.names import COLUMNS, MAY_NAME_RUNS, plain, unit_of
@@ -175,6 +176,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
     joined = with_parts_joined(with_launches_joined(_resumed(parts), _agree), _agree)
+    joined = with_late_asked(joined, _agree)
     by_run = _with_ends(_apart_by_file(_by_file(_told_apart(joined))))
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
@@ -243,7 +245,7 @@ def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
         if (
             len({part.log.file.name for part in of_run}) > 1
             and all(part.by_setting and part.log.run is None for part in of_run)
-            and not any(goes_on([one], other) for one, other in pairwise(ordered))
+            and not any(goes_on([first], other) for first, other in pairwise(ordered))
             and not fill_each_other(of_run)
         ):
             files.update(part.log.file.name for part in of_run)
