@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isoflop.errors import MissingFactError
 from isoflop.ingest.inspection import inspect
 from isoflop.ingest.sweep import EmptySweepError
 from tests.ingest.samples import ingest, row, write
@@ -54,3 +55,100 @@ def test_a_table_with_the_tokens_of_a_step_is_not_asked_about(tmp_path: Path) ->
 def test_a_rank_of_one_or_of_few_rows_asks_nothing(tmp_path: Path) -> None:
     files = {"t.csv": table((1024,))}
     assert inspect(write(tmp_path / "s", files, KNOWN)).reading.runs
+
+
+STEPS = range(1, 41)
+A_STEP = 1200
+
+
+def job(rows: dict[int, list[tuple[str, int]]], head: str = "rank") -> str:
+    """Write the labels and tokens of the rows of each step."""
+    lines = [
+        f"{step},{label},{tokens},{5 - step / 100 + place / 1000:.4f}"
+        for step, ranks in rows.items()
+        for place, (label, tokens) in enumerate(ranks)
+    ]
+    return "\n".join([f"step,{head},tokens,loss", *lines]) + "\n"
+
+
+def shares(ranks: int, step: int, more: int = 1) -> list[tuple[str, int]]:
+    """Divide the tokens of all among so many ranks, each of which is off by a few."""
+    return [(str(rank), step * A_STEP // ranks + more * rank) for rank in range(ranks)]
+
+
+@pytest.mark.parametrize("more", [1, 0])
+@pytest.mark.parametrize("until", [36, 16])
+def test_shares_of_fewer_ranks_from_a_step_on_add_up_to_all(
+    tmp_path: Path, until: int, more: int
+) -> None:
+    """D was that of one rank where the first number of ranks had less than half of the steps."""
+    text = job({step: shares(4 if step <= until else 2, step, more) for step in STEPS})
+    tokens = ingest(tmp_path / "s", {"t.csv": text}, KNOWN).curves.filter(superseded=False)
+    assert tokens["tokens"].to_list() == pytest.approx([step * A_STEP for step in STEPS], rel=0.01)
+
+
+def test_ranks_of_which_the_first_logs_more_often_are_added(tmp_path: Path) -> None:
+    """Between two steps of all of them, and behind the last, the sum lies on the line."""
+    text = job({step: shares(4, step)[: 4 if step % 5 == 1 else 1] for step in STEPS})
+    tokens = ingest(tmp_path / "s", {"t.csv": text}, KNOWN).curves.filter(superseded=False)
+    assert tokens["tokens"].to_list() == pytest.approx([step * A_STEP for step in STEPS], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {step: shares(4, step)[: 4 if step <= 30 else 3] for step in STEPS},
+        {step: shares(4, step)[step % 4 :][:1] for step in STEPS},
+        {step: shares(4, step)[:2] + shares(4, step)[3:] for step in STEPS},
+    ],
+    ids=["rows of one are lost", "in turns", "all of one are lost"],
+)
+def test_sums_that_rows_are_missing_of_are_asked_for(
+    tmp_path: Path, rows: dict[int, list[tuple[str, int]]]
+) -> None:
+    """The question's answer gives D."""
+    files = {"t.csv": job(rows)}
+    with pytest.raises(MissingFactError, match="tokens_per_step: <"):
+        ingest(tmp_path / "s", files, KNOWN)
+    tables = ingest(tmp_path / "m", files, f"{KNOWN[:-2]}, tokens_per_step: {A_STEP}}}\n")
+    assert tables.runs["tokens"].to_list() == [40 * A_STEP]
+    assert "not read" in row(tables.files, "path", "t.csv")["reason"]
+
+
+def test_one_lost_row_at_the_end_makes_no_difference(tmp_path: Path) -> None:
+    rows = {step: shares(4, step)[: 4 if step < 40 else 3] for step in STEPS}
+    tables = ingest(tmp_path / "s", {"t.csv": job(rows)}, KNOWN)
+    assert tables.runs["tokens"].to_list() == pytest.approx([40 * A_STEP], rel=0.01)
+
+
+def test_a_restart_on_fewer_ranks_adds_its_own_rows_alone(tmp_path: Path) -> None:
+    first = job({step: shares(4, step) for step in range(1, 21)})
+    second = job({step: shares(2, step) for step in range(15, 41)}).split("\n", 1)[1]
+    tables = ingest(tmp_path / "s", {"t.csv": first + second}, KNOWN)
+    curve = tables.curves.filter(superseded=False).sort("step")
+    assert curve["tokens"].to_list() == pytest.approx([step * A_STEP for step in STEPS], rel=0.01)
+
+
+@pytest.mark.parametrize("head", ["gpu", "local_rank", "worker"])
+def test_tokens_of_local_ranks_are_added(tmp_path: Path, head: str) -> None:
+    text = job({step: shares(4, step) for step in STEPS}, head)
+    tables = ingest(tmp_path / "s", {"t.csv": text}, KNOWN)
+    assert tables.runs["tokens"].to_list() == pytest.approx([40 * A_STEP], rel=0.01)
+
+
+def test_local_ranks_of_two_nodes_are_four(tmp_path: Path) -> None:
+    rows = {
+        step: [(f"n{k // 2},{k % 2}", tokens) for k, (_, tokens) in enumerate(shares(4, step))]
+        for step in STEPS
+    }
+    tables = ingest(tmp_path / "s", {"t.csv": job(rows, "node,local_rank")}, KNOWN)
+    assert tables.runs["tokens"].to_list() == pytest.approx([40 * A_STEP], rel=0.01)
+
+
+def test_ranks_of_adapters_are_no_ranks_of_a_job(tmp_path: Path) -> None:
+    """Each is a run, and the file is refused with the map that says so."""
+    files = {"t.csv": job({s: [("64", s * A_STEP), ("128", s * A_STEP)] for s in STEPS})}
+    with pytest.raises(EmptySweepError, match="'rank' tells them apart") as told:
+        ingest(tmp_path / "s", files, KNOWN)
+    map_ = next(line for line in str(told.value).split("\n") if "table:" in line).strip()
+    assert ingest(tmp_path / "m", files, f"{KNOWN}{map_}\n").runs.height == 2

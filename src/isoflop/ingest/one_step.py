@@ -28,7 +28,7 @@ from isoflop.ingest.names import (
     updates_by_epoch,
 )
 from isoflop.ingest.outline import SIZES, as_line
-from isoflop.ingest.ranks_of_rows import RANKS
+from isoflop.ingest.ranks_of_rows import ranks_by
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rows_or_runs import as_finished, may_be_finished
 from isoflop.ingest.same_step import (
@@ -51,7 +51,6 @@ _LOSSES: Final = ("train_loss", "eval_loss")
 _KEYS: Final = {"run": pl.String, "launch": pl.Int64, "step": pl.Float64}
 OWN_STEP: Final = "_step"
 """W&B's count of what one process logged: rows that it tells apart are of one run."""
-_RANKS: Final = frozenset({*RANKS, "local_rank", "process", "worker", "gpu", "device"})
 _MICRO: Final = frozenset(
     {
         "iter", "iter_num", "iteration", "micro_step", "microstep", "micro_batch", "microbatch",
@@ -321,9 +320,9 @@ def tell_apart(
             raise RefusedError(next(iter(told_of.values())))
         return [*replaced, *(Excluded(why, run or "") for run, why in told_of.items())], []
     names = [name for name in rows.columns if name != ROW]
-    by = [name for name in names if plain(name) in _RANKS or name == OWN_STEP]
-    label = label_of(rows.drop(by), differ["rows"].to_list())
-    process = next((name for name in by if _tells(rows, differ, name)), None)
+    by = [*ranks_by(rows), *((name,) for name in names if name == OWN_STEP)]
+    label = label_of(rows.drop({each[-1] for each in by}), differ["rows"].to_list())
+    process = next((" ".join(each) for each in by if _tells(rows, differ, *each)), None)
     if process is not None and label is None:
         others = differ.select(pl.col("rows").list.slice(1).explode())["rows"].to_list()
         why = f"of steps that other rows of their run have, by their '{process}': the first counts"

@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 43
+VERSION = 44
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
