@@ -106,6 +106,102 @@ def test_evaluations_in_a_file_are_of_the_log_beside_it(
     assert "runs:" not in inspect(tmp_path / "sweep").sidecar_text()
 
 
+@pytest.mark.parametrize(
+    ("train", "evals", "column"),
+    [
+        ("{}/train.csv", "{}/eval.csv", "loss"),
+        ("{}_train.csv", "{}_val.csv", "loss"),
+        ("{}/metrics.csv", "{}/downstream_eval.csv", "loss"),
+        ("{}/train.csv", "{}/test.csv", "loss"),
+        ("runs/{}.csv", "evals/c4/{}.csv", "loss"),
+        ("runs/{}.csv", "evals/c4/{}.csv", "val_loss"),
+        ("runs/{}.csv", "evals/{}/c4.csv", "val_loss"),
+    ],
+)
+@pytest.mark.parametrize("says_all", [True, False])
+def test_evaluations_are_known_by_the_name_of_their_file(
+    train: str, evals: str, column: str, says_all: bool, tmp_path: Path
+) -> None:
+    """They would be finished runs with their losses as those in training."""
+    files = {}
+    for name, size in RUNS.items():
+        files[train.format(name)] = csv(rows(size))
+        files[evals.format(name)] = csv(
+            [
+                {"step": each["step"], column: each["val_loss"]}
+                | ({"tokens": each["tokens"], "n_params": int(size)} if says_all else {})
+                for each in evaluations(size)
+            ]
+        )
+    tables = read(tmp_path / "sweep", files)
+    assert ends(tables) == [
+        (size, 2000 * PER_STEP, loss(2000, size), loss(2000, size, size / 1e9))
+        for size in RUNS.values()
+    ]
+    assert "runs:" not in inspect(tmp_path / "sweep").sidecar_text()
+
+
+def test_a_file_that_is_called_as_evaluations_is_asked_for_their_map(tmp_path: Path) -> None:
+    """What sweep.yaml maps as losses in training is a run nevertheless."""
+    files = {"a/train.csv": csv(rows(5e7))}
+    told = [{"step": each["step"], "nll": each["val_loss"]} for each in evaluations(5e7)]
+    tables = read(tmp_path / "asked", files | {"a/valid.csv": csv(told)})
+    assert 'eval_loss: "nll"' in str(reasons(tables)["a/valid.csv"])
+    text = inspect(tmp_path / "asked").sidecar_text()
+    assert 'eval_loss: "nll"}   # or train_loss: that column' in text
+    assert 'train_loss: "nll"' not in text
+    way = "{OPEN}runs: [{{match: a/valid.csv, table: {{rows: points, columns: {columns}}}}}]\n"
+    is_eval = way.format(OPEN=OPEN, columns="{step: step, eval_loss: nll}")
+    used = ends(read(tmp_path / "said", files | {"a/valid.csv": csv(told)}, is_eval))
+    assert used == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), loss(2000, 5e7, 0.05))]
+    counted = csv([{"tokens": each["step"] * PER_STEP, "N": int(5e7)} | each for each in told])
+    columns = "{step: step, tokens: tokens, train_loss: nll, params.total: N}"
+    trains = way.format(OPEN=OPEN, columns=columns)
+    assert len(ends(read(tmp_path / "run", files | {"a/valid.csv": counted}, trains))) == 2
+
+
+def test_each_folder_of_evaluations_is_an_eval_set(tmp_path: Path) -> None:
+    files = {"runs/a.csv": csv(rows(5e7))}
+    files |= {f"evals/{name}/a.csv": csv(evaluations(5e7)) for name in ("c4", "pile")}
+    tables = read(tmp_path, files, f"{OPEN[:-2]}, primary_eval: c4}}\n")
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), loss(2000, 5e7, 0.05))]
+    assert {*tables.evals["eval_set"]} == {"c4", "pile"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a.csv", "a_test.csv"), ("x/a/train.csv", "y/a/train.csv", "evals/c4/a.csv")],
+)
+def test_evaluations_that_may_be_of_another_run_are_asked_about(
+    names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A trial, or of one of two runs: the ways out that are printed work."""
+    *logs, evals = names
+    told = [
+        {"step": each["step"], "tokens": each["tokens"], "n_params": int(5e7)}
+        | {"loss": each["val_loss"]}
+        for each in evaluations(5e7)
+    ]
+    files = {
+        name: csv([row | {"train_loss": loss(row["step"], 5e7, 0.1 * at)} for row in rows(5e7)])
+        for at, name in enumerate(logs)
+    }
+    files[evals] = csv(told)
+    tables = read(tmp_path / "asked", files)
+    assert len(ends(tables)) == len(logs)
+    (reason,) = tables.runs["reason"].drop_nulls()
+    way = re.search(r"say so in sweep.yaml, (runs: \[.*?\]);", reason)
+    assert way is not None
+    used = ends(read(tmp_path / "said", files, f"{OPEN}{way[1]}\n"))
+    assert len(used) == len(logs)
+    assert loss(2000, 5e7, 0.05) in [run[3] for run in used]
+    own = f'runs: [{{match: "{evals}", run: <its name>}}]'
+    assert own in reason
+    assert len(
+        ends(read(tmp_path / "own", files, f"{OPEN}{own.replace('<its name>', 'b')}\n"))
+    ) == (len(logs) + 1)
+
+
 def test_evaluations_of_a_resumed_run_are_of_the_launch_that_counts(tmp_path: Path) -> None:
     (size,) = [5e7]
     resumed = [*rows(size, range(50, 1050, 50)), *rows(size, range(800, 2050, 50))]

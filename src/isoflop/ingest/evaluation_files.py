@@ -1,67 +1,87 @@
 """Evaluations of a run in a file of their own beside the log of its training.
 
 `N0/train.csv` and `N0/eval.csv`, `N0_train.jsonl` and `N0_eval.jsonl`, `N0.csv` and
-`evals/N0.csv`: a file without any loss in training whose steps are those of the log is no run.
+`evals/N0.csv`, `evals/c4/N0.csv`: a file without any loss in training whose steps are those of the
+log is no run. So is one whose name says that it is of evaluations, and whose loss is called `loss`.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from isoflop.ingest import sidecar as side
-from isoflop.ingest.merged import merged
+from isoflop.ingest.merged import as_evaluations, merged
 from isoflop.ingest.namesakes import by_run, run_in
+from isoflop.ingest.outline import OR_EVALUATED
+from isoflop.ingest.sidefiles import stem
+from isoflop.ingest.split_words import EVALUATED, TRAINED, VALIDATED, word_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
+    from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.fates import Log
     from isoflop.ingest.parsed import ParsedRun
 
 SAME: Final = 0.01
 """Relative difference up to which two files agree on D at a step."""
+ROUNDED: Final = 1e-6
+"""What equal losses differ by."""
 
 
-def with_evaluations_joined(logs: Sequence[Log]) -> list[Log]:
+def with_evaluations_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
     """Read files of evaluations with the one log of training that their names are of."""
-    joined = list(logs)
-    trained = _of_training(logs)
+    joined = [_with_its_map(log) for log in logs]
+    evaluated = {
+        place: told for place, log in enumerate(logs) if (told := _evaluations_of(log)) is not None
+    }
+    trained = _of_training(logs, evaluated)
     places = {log.file.name: place for place, log in enumerate(logs)}
-    named = by_run(trained)
-    for place, log in enumerate(logs):
-        run = _evaluated(log)
-        if run is None:
-            continue
-        name = log.file.name
-        key = run_in(name, at_checkpoint=True)
+    named = _Named.of(trained)
+    for place, told in evaluated.items():
+        log, name = logs[place], logs[place].file.name
         its = [
             path
-            for path in named.get(key) or _alone_beside(name, trained)
+            for path in named.alike(name) or _alone_beside(name, trained)
             if _is_one_run(logs[places[path]], log)
         ]
+        is_asked = log.run is None
         if len(its) != 1:
+            if its and is_asked:
+                joined[place] = replace(log, doubts=(_which(name, its),))
             continue
         at = places[its[0]]
-        if (apart := _apart(joined[at], log)) is not None:
+        if told is not log and (_are_alike(logs[at], log) or _is_mapped(sidecar, name, its[0])):
+            continue  # a copy of its losses in training, or what sweep.yaml maps as such
+        if told is not log and is_asked and _may_be_a_trial(name, its[0]):
+            joined[place] = replace(log, doubts=(_whether(name, its[0]),))
+            continue
+        if (apart := _apart(joined[at], told)) is not None:
             joined[place] = replace(log, doubts=(_question(its[0], name, apart),))
             continue
-        sets, both = _joined(joined[at], log, "_".join(key[len(run_in(its[0])) :]))
+        of_run = {*run_in(its[0])}
+        rest = [part for part in run_in(name, at_checkpoint=True) if part not in of_run]
+        sets, both = _joined(joined[at], told, "_".join(rest), in_folder=_lies_in_evaluations(name))
         joined[at] = both.noted(f"with the evaluations on {sets} of {name}")
         joined[place] = log.ignored(f"read with {its[0]}: evaluations of its run on {sets}")
     return joined
 
 
-def _of_training(logs: Sequence[Log]) -> list[str]:
+def _of_training(logs: Sequence[Log], evaluated: Container[int]) -> list[str]:
     """List the files that have one run with losses in training, those of equal bytes once."""
     files: dict[str, str] = {}
-    for log in logs:
+    for place, log in enumerate(logs):
         run = _the_run(log)
-        if run is not None and run.trains and run.lines > 1 and run.steps is not None:
+        if run is None or place in evaluated or run.steps is None:
+            continue
+        if run.trains and run.lines > 1:
             files.setdefault(log.file.digest, log.file.name)
     return [*files.values()]
 
@@ -74,12 +94,90 @@ def _the_run(log: Log) -> ParsedRun | None:
     return runs[0] if len(runs) == 1 else None
 
 
-def _evaluated(log: Log) -> ParsedRun | None:
-    """Give the run of a file of evaluations alone, which are of steps; None of other files."""
+def _evaluations_of(log: Log) -> Log | None:
+    """Give a file of evaluations of steps alone with its losses as such; None of other files."""
     run = _the_run(log)
-    if run is None or run.trains or run.steps is None or run.status == "finished":
+    if run is None or run.steps is None or run.status == "finished":
         return None
-    return run if run.eval_sets or run.byte_sets else None
+    if run.eval_sets or run.byte_sets:
+        return None if run.trains else log
+    if not run.trains or log.format == "tensorboard":
+        return None  # TensorBoard's folders of splits are joined by `splits`
+    if not _is_called_evaluated(log.file.name) or _says(log, TRAINED):
+        return None
+    assert log.parsed is not None  # noqa: S101  it has a run
+    measured = as_evaluations(log.parsed.records, "eval")
+    return merged(log, measured, [])
+
+
+def _is_called_evaluated(name: str) -> bool:
+    """Tell a file whose name, or whose folder's, says that it is of evaluations."""
+    return bool(_words(name.rpartition("/")[2]) & EVALUATED) or _lies_in_evaluations(name)
+
+
+def _lies_in_evaluations(name: str) -> bool:
+    """Tell a file below a folder of evaluations alone: `evals/c4/N0.csv`."""
+    return any(words and words <= EVALUATED for words in map(_words, name.split("/")[:-1]))
+
+
+def _words(name: str) -> set[str]:
+    return {*filter(None, re.split(r"[-_. ]+", stem(name).lower()))}
+
+
+def _with_its_map(log: Log) -> Log:
+    """Ask a file that is called as evaluations for the map by which its losses are such."""
+    if log.fate != "rejected" or log.parsed is None or not _is_called_evaluated(log.file.name):
+        return log
+    asked = log.parsed.proposal
+    column = _TRAIN_LOSS.search(asked)
+    if column is None or OR_EVALUATED not in asked or re.search(word_of(TRAINED), column[1]):
+        return log
+    its = _TRAIN_LOSS.sub(r"eval_loss: \1", asked).replace("or eval_loss:", "or train_loss:")
+    words = str(log.reason)
+    for block in (asked, asked.removesuffix(OR_EVALUATED)):
+        words = words.replace(block, its)
+    return replace(log.rejected(words), parsed=replace(log.parsed, proposal=its))
+
+
+_TRAIN_LOSS: Final = re.compile(r'\btrain_loss: (\{[^}]*\}|"[^"]*"|[^,}]*)')
+"""A loss in a map that is proposed, and its column."""
+
+
+def _says(log: Log, words: frozenset[str]) -> bool:
+    """Tell whether the first lines of a file have a word between other letters."""
+    try:
+        head = log.file.sample()
+    except OSError:  # a member of an archive, or gone
+        return False
+    return re.search(word_of(words), head.decode(errors="replace").lower()) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """Logs of training by what their names say of their runs, and by the last piece of that."""
+
+    by_run: Mapping[tuple[str, ...], Sequence[str]]
+    by_last: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, paths: Sequence[str]) -> _Named:
+        by_last: dict[str, list[str]] = defaultdict(list)
+        for path in paths:
+            for last in run_in(path)[-1:]:
+                by_last[last].append(path)
+        return cls(by_run(paths), by_last)
+
+    def alike(self, name: str) -> Sequence[str]:
+        """List the logs that a file is called as, but for the folders of eval sets and of runs.
+
+        `evals/c4/N0.csv` is of the run of `runs/N0.csv`, as `evals/N0.csv` is.
+        """
+        key = run_in(name, at_checkpoint=True)
+        if (its := self.by_run.get(key)) or not key or not _is_called_evaluated(name):
+            return its or []
+        shorter = dict.fromkeys((*key[:place], *key[place + 1 :]) for place in range(len(key)))
+        but_for_a_set = [path for each in shorter for path in self.by_run.get(each, ())]
+        return but_for_a_set or self.by_last.get(key[-1], [])
 
 
 def _alone_beside(name: str, trained: Sequence[str]) -> list[str]:
@@ -97,7 +195,7 @@ def _is_one_run(log: Log, other: Log) -> bool:
     assert its is not None  # noqa: S101
     if log.run is not None or other.run is not None:
         # what sweep.yaml calls one run is joined by step, which a log with restarts is not
-        return log.run == other.run and not _rises(log)
+        return log.run == other.run and (its.trains or not _rises(log))
     return run.name == its.name
 
 
@@ -140,6 +238,61 @@ def _apart(log: Log, evaluated: Log) -> str | None:
     return None
 
 
+def _are_alike(log: Log, evaluated: Log) -> bool:
+    """Tell whether a file has the losses in training of a log at the steps of both."""
+    trained = [
+        each.parsed.records.filter(pl.col("kind") == "train")
+        .select("step", "train_loss")
+        .drop_nulls()
+        .unique("step", keep="last")
+        for each in (log, evaluated)
+        if each.parsed is not None
+    ]
+    both = trained[0].join(trained[1], on="step", suffix="_there")
+    apart = (both["train_loss"] - both["train_loss_there"]).abs()
+    return bool(both.height) and bool((apart <= ROUNDED).all())
+
+
+def _is_mapped(sidecar: SweepFile, name: str, path: str) -> bool:
+    """Tell whether sweep.yaml maps a file by a rule that is not of another one, too."""
+    table = side.file_table(sidecar, name)
+    return table is not side.file_table(sidecar, path) and table is not sidecar.table
+
+
+def _may_be_a_trial(name: str, path: str) -> bool:
+    """Tell a file whose only word for evaluations is that for trials, beside no `train`."""
+    words, there = (set().union(*map(_words, each.split("/"))) for each in (name, path))
+    return not words & VALIDATED and not there & TRAINED
+
+
+def _ways(name: str, paths: Sequence[str]) -> str:
+    """Say how a file is evaluations of a run, a run of its own, or nothing."""
+    run = json.dumps("_".join(run_in(paths[0])) or "run")
+    mine = side.rule_for(name)
+    return (
+        f"If its losses are evaluations of that run, say so in {side.SIDECAR}, runs: "
+        f"[{{{side.rule_for(paths[0])}, run: {run}}}, {{{mine}, run: {run}}}]; if it is a run of "
+        f"its own, runs: [{{{mine}, run: <its name>}}]; if it is to count for nothing, ignore: "
+        f"[{{{mine}, reason: <why>}}]"
+    )
+
+
+def _which(name: str, paths: Sequence[str]) -> str:
+    """Ask of which of several runs evaluations are."""
+    return (
+        f"it has evaluations alone by its name and columns, and is called as {len(paths)} logs: "
+        f"{', '.join(paths)}. {_ways(name, paths)}"
+    )
+
+
+def _whether(name: str, path: str) -> str:
+    """Ask whether a file is of evaluations on a set for tests, or of a trial."""
+    return (
+        f"by its name it may have the losses of {path} on a set for tests, or those of a trial. "
+        f"{_ways(name, [path])}"
+    )
+
+
 def _question(path: str, name: str, apart: str) -> str:
     """Ask whether evaluations are of a run, with both ways out."""
     mine = side.rule_for(name)
@@ -150,12 +303,13 @@ def _question(path: str, name: str, apart: str) -> str:
     )
 
 
-def _joined(log: Log, evaluated: Log, rest: str) -> tuple[str, Log]:
+def _joined(log: Log, evaluated: Log, rest: str, *, in_folder: bool) -> tuple[str, Log]:
     """Add evaluations to a log.
 
     Parameters
     ----------
     rest : what the name of the evaluations says besides the run, which tells their sets apart.
+    in_folder : whether the file lies in a folder of evaluations, so that the rest names its set.
 
     Returns
     -------
@@ -166,6 +320,8 @@ def _joined(log: Log, evaluated: Log, rest: str) -> tuple[str, Log]:
     records = log.parsed.records
     values = evaluated.parsed.records.filter(pl.col("kind") == "eval")
     known = {*records["eval_set"].drop_nulls()} & {*values["eval_set"].drop_nulls()}
+    if in_folder and values["eval_set"].n_unique() == 1:
+        known = {*values["eval_set"]}
     if known and rest:
         name = pl.col("eval_set")
         values = values.with_columns(

@@ -140,7 +140,7 @@ def read_logs(
                 logs[place] = log
             packed += log.parsed.memory if log.parsed is not None else 0
     of_ranks = with_ranks_joined(without_earlier_states(logs), sidecar)
-    of_runs = with_evaluations_joined(of_ranks)
+    of_runs = with_evaluations_joined(of_ranks, sidecar)
     apart = with_records_joined(of_runs)
     return with_splits_joined(_without_copies(_without_companions(apart)))
 

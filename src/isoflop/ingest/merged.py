@@ -50,6 +50,18 @@ def merged(log: Log, records: pl.DataFrame, others: Sequence[Log], *, of_log: bo
     return replace(log, parsed=parsed, key=_key([log, *others]))
 
 
+def as_evaluations(records: pl.DataFrame, eval_set: str) -> pl.DataFrame:
+    """Give the losses in training among records as evaluations on a set, rows as in `RECORDS`."""
+    losses = records.filter(pl.col("train_loss").is_not_null())
+    measured = losses.select("run", "step", "tokens", "samples", value="train_loss")
+    told = measured.with_columns(
+        kind=pl.lit("eval"), eval_set=pl.lit(eval_set), metric=pl.lit("loss")
+    )
+    named = {name: dtype for name, dtype in RECORDS.items() if name not in told.columns}
+    empty = told.with_columns(pl.lit(None, dtype).alias(name) for name, dtype in named.items())
+    return empty.select(pl.col(name).cast(dtype) for name, dtype in RECORDS.items())
+
+
 def _key(logs: Sequence[Log]) -> str | None:
     """Say what the readings of several files depend on; None if one of them may change."""
     keys = [log.key for log in logs]

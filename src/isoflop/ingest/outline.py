@@ -600,7 +600,11 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
         finished = known.taken(COLUMNS.keys() - OF_POINTS)
         return as_line(known.table("runs", {**finished, **_in_its_unit("eval_loss", likely[0])}))
     columns |= _in_its_unit("train_loss", _or_gap(likely))
-    return f"{as_block(known.table('points', columns))}   # or eval_loss: that column"
+    return f"{as_block(known.table('points', columns))}{OR_EVALUATED}"
+
+
+OR_EVALUATED: Final = "   # or eval_loss: that column"
+"""Behind a map of a loss of which it is not known whether it is of training."""
 
 
 def as_block(table: TableMap) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.merged import as_evaluations
 from isoflop.ingest.split_words import TRAINED, VALIDATED, any_of
 
 if TYPE_CHECKING:
@@ -62,10 +63,7 @@ def _joined(trained: Log, evaluated: Log) -> Log | None:
     rises = trained.parsed.records["step"].is_sorted()
     if run.eval_sets or other.eval_sets or not (run.trains and other.trains and rises):
         return None
-    losses = evaluated.parsed.records.filter(pl.col("train_loss").is_not_null())
-    measured = losses.select("run", "step", "tokens", "samples", value="train_loss").with_columns(
-        kind=pl.lit("eval"), eval_set=pl.lit(EVAL_SET), metric=pl.lit("loss")
-    )
+    measured = as_evaluations(evaluated.parsed.records, EVAL_SET)
     records = pl.concat([trained.parsed.records, measured], how="diagonal_relaxed")
     kept = records.sort("step", maintain_order=True).select(
         pl.col(name).cast(dtype) for name, dtype in RECORDS.items()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.names import COLUMNS, EVAL_LOSS, loss_by_words, may_be_loss, plain
-from isoflop.ingest.outline import as_block
+from isoflop.ingest.outline import OR_EVALUATED, as_block
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.split_words import EVALUATED, TRAINED, VALIDATED, any_of, word_of
 
@@ -134,5 +134,5 @@ def _refusal(raw: pl.DataFrame, tag: str, run: str) -> RefusedError:
     return RefusedError(
         f"TensorBoard's export {what}: if it is one in training, say so by a rule for this file in "
         f"sweep.yaml, and if it is one on an eval set, call it eval_loss there:\n  {example}",
-        f"{example}   # or eval_loss: that column" if asked else "",
+        f"{example}{OR_EVALUATED}" if asked else "",
     )
