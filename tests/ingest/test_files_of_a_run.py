@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -643,6 +644,85 @@ def test_logs_that_begin_late_by_themselves_are_read(tmp_path: Path) -> None:
     }
     for name, other in others.items():
         assert len(ends(read(tmp_path / name, {"a.csv": csv(begun), "b.csv": other}))) == 2, name
+
+
+def cosine(lines: Sequence[dict[str, Any]], last: int = 2000) -> list[dict[str, Any]]:
+    rate = [5e-4 * (1 + math.cos(math.pi * row["step"] / last)) for row in lines]
+    return [row | {"lr": each} for row, each in zip(lines, rate, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "has_schedule"),
+    [
+        (("a/attempt_0.csv", "a/attempt_1.csv"), 950, True),
+        (("a/attempt_0.csv", "a/attempt_1.csv"), 950, False),
+        (("a/log_0.csv", "a/log_1.csv"), 950, True),
+        (("a/log_0.csv", "a/log_1.csv"), 300, False),
+        (("a.csv", "a_restart.csv"), 950, True),
+    ],
+)
+def test_a_start_that_died_in_a_file_of_its_own_is_asked_about(
+    names: tuple[str, str], last: int, has_schedule: bool, tmp_path: Path
+) -> None:
+    dead, lived = launches(5e7, range(50, last + 50, 50), STEPS)
+    told = [cosine(each) if has_schedule else each for each in (dead, lived)]
+    files = {path: csv(lines) for path, lines in zip(names, told, strict=True)}
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2001, 5e7), None)]
+    (reason,) = tables.runs["reason"].drop_nulls()
+    out = f'ignore: [{{match: "{names[0]}", reason: <why>}}]'
+    assert out in reason
+    assert len(ends(read(tmp_path / "b", files, OPEN + out.replace("<why>", "it died")))) == 1
+    way = f'runs: [{{match: "{names[0]}", run: <its name>}}]'
+    assert way in reason
+    assert len(ends(read(tmp_path / "c", files, OPEN + way.replace("<its name>", "b")))) == 2
+
+
+def test_shorter_runs_are_no_dead_starts(tmp_path: Path) -> None:
+    """Of a schedule of their own, of other losses, of a seed, or constant and not short."""
+    short, long = launches(5e7, range(50, 1050, 50), STEPS)
+    above = [row | {"train_loss": row["train_loss"] + 0.4} for row in short]
+    names = ("a/log_0.csv", "a/log_1.csv")
+    pairs = {
+        "its own schedule": (names, cosine(short, 1000), cosine(long)),
+        "other losses": (names, cosine(above), cosine(long)),
+        "of a seed": (("a/s0.csv", "a/s1.csv"), cosine(short), cosine(long)),
+        "constant": (names, short, long),
+    }
+    for name, (paths, *lines) in pairs.items():
+        files = dict(zip(paths, map(csv, lines), strict=True))
+        assert len(ends(read(tmp_path / name, files))) == 2, name
+
+
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [
+        ("a/sft.csv", "a/pretrain.csv"),
+        ("a-finetune.csv", "a.csv"),
+        ("a/dpo/metrics.csv", "a/metrics.csv"),
+    ],
+)
+def test_fine_tuning_in_a_file_of_its_own_is_no_run(name: str, beside: str, tmp_path: Path) -> None:
+    """It begins at the loss of the trained model, anew."""
+    tuned = [
+        row | {"train_loss": 1.9 - row["step"] / 1e3, "lr": 2e-5, "tokens": row["step"] * 32768}
+        for row in rows(5e7, range(10, 310, 10))
+    ]
+    files = {name: csv(tuned), beside: csv(rows(5e7))}
+    tables = read(tmp_path / "a", files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert f"trained model, as that of {beside} beside it" in reason
+    way = f'runs: [{{match: "{name}", run: <its name>}}]'
+    assert way in reason
+    assert len(ends(read(tmp_path / "b", files, OPEN + way.replace("<its name>", "b")))) == 2
+
+
+def test_what_is_called_fine_tuning_and_begins_at_the_start_is_a_run(tmp_path: Path) -> None:
+    files = {"a/sft.csv": csv(noisy(5e7, 1)), "a/pretrain.csv": csv(rows(5e7))}
+    assert len(ends(read(tmp_path, files))) == 2
+    alone = [row | {"train_loss": 1.9} for row in rows(5e7)]
+    assert len(ends(read(tmp_path / "b", {"b/sft.csv": csv(alone), "c.csv": csv(rows(2e7))}))) == 2
 
 
 def record(size: float, **changes: Any) -> str:

@@ -413,7 +413,7 @@ def _has_died(attempt: pl.DataFrame, later: Sequence[pl.DataFrame]) -> bool:
     short = have_died(reaches)
     if short and (_warms_up(attempt) or not _rates_differ(attempt, longest)):
         return True
-    return (short or _has_come_down(longest)) and _comes_down(attempt)
+    return (short or _has_come_down(longest)) and comes_down(attempt)
 
 
 def _warms_up(attempt: pl.DataFrame) -> bool:
@@ -422,7 +422,7 @@ def _warms_up(attempt: pl.DataFrame) -> bool:
     return rates.is_empty() or rates.arg_max() == rates.len() - 1
 
 
-def _comes_down(attempt: pl.DataFrame) -> bool:
+def comes_down(attempt: pl.DataFrame) -> bool:
     """Tell whether an attempt ended amid the decay of its rate, by a line or a cosine."""
     rated = attempt.filter(pl.col("lr").is_finite())
     rates = rated["lr"]

@@ -51,7 +51,7 @@ def with_late_asked(
     agree : tells whether two parts say nothing else of what one run has once.
     """
     joined = {name: [*of_run] for name, of_run in parts.items()}
-    able = [name for name, of_run in joined.items() if _may_be_asked(of_run)]
+    able = [name for name, of_run in joined.items() if may_be_asked(of_run)]
     late = [name for name in able if len(joined[name]) == 1 and begins_late(joined[name][0])]
     asked: dict[str, set[str]] = {}
     for name in sorted(late, key=lambda name: (span(joined[name]), name)):
@@ -79,7 +79,7 @@ def with_late_asked(
     return _asked(joined, asked)
 
 
-def _may_be_asked(of_run: Sequence[Part]) -> bool:
+def may_be_asked(of_run: Sequence[Part]) -> bool:
     """Tell whether files have one curve of training each, and neither name nor question yet."""
     return all(
         part.log.run is None

@@ -14,6 +14,7 @@ import polars as pl
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.dead_files import with_dead_asked
 from isoflop.ingest.facts import (
     APART,
     APART_IN_A_FILE,
@@ -43,6 +44,7 @@ from isoflop.ingest.one_step import OWN_STEP
 from isoflop.ingest.part_files import goes_on, with_parts_joined
 from isoflop.ingest.part_order import in_order
 from isoflop.ingest.sidefiles import SideFiles, stem
+from isoflop.ingest.stage_files import with_stages_asked
 from isoflop.ingest.turns import in_words
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ def sort_by_run(folder: Path, logs: Sequence[Log], sidecar: SweepFile) -> dict[s
                 part = replace(alone, beside=beside, unsettled=tuple(unsettled))
                 parts.setdefault(name, []).append(part)
     joined = with_parts_joined(with_launches_joined(_resumed(parts), _agree), _agree)
-    joined = with_late_asked(joined, _agree)
+    joined = with_stages_asked(with_dead_asked(with_late_asked(joined, _agree), _agree))
     by_run = _with_ends(_apart_by_file(_by_file(_told_apart(joined))))
     return {
         name: [replace(part, joins=True) for part in of_run] if fill_each_other(of_run) else of_run
