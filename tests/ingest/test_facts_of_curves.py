@@ -98,7 +98,6 @@ def test_cross_entropy_is_the_loss_where_another_one_has_more_in_it(tmp_path: Pa
     "entropy",
     [
         lambda step, _: 5 - step / 100 if step % 5 == 0 else None,  # now and then
-        lambda _, loss: loss + 0.4,  # above
         lambda step, _: 4.5 - step / 100,  # of other batches
     ],
 )
@@ -109,6 +108,27 @@ def test_cross_entropy_that_was_measured_elsewhere_is_not_the_loss(
     losses = tables.curves["train_loss"].drop_nulls()
     assert len(losses) == 30
     assert losses.mean() == pytest.approx(5.145, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("weight", "more"),
+    [(0.5, 0.15), (1.0, -0.1), (0.8, 0.9)],
+    ids=["a mixture", "less a term", "now above and now below"],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_loss_below_the_cross_entropy_that_it_goes_along_with_is_asked_about(
+    tmp_path: Path, weight: float, more: float, place: int
+) -> None:
+    """A student's loss weighs its cross entropy; both maps are read as they say."""
+    noise = np.random.default_rng(0).normal(0, 0.2, 31)
+    told = [(step, 5 - step / 20 + noise[step]) for step in range(1, 31)]
+    lines = [f"{s},{s * 524288},{weight * ce + more:.6f},{ce:.6f}" for s, ce in told]
+    files = {"a.csv": "\n".join(["step,tokens,loss,ce_loss", *lines]) + "\n"}
+    with pytest.raises(EmptySweepError, match="goes up and down with 'ce_loss'") as asked:
+        ingest(tmp_path / "s", files, SIZED)
+    maps = [line.strip() for line in str(asked.value).split("\n") if "table: {" in line]
+    losses = ingest(tmp_path / "m", files, f"{SIZED}{maps[place]}\n").curves["train_loss"]
+    assert losses[-1] == pytest.approx(told[-1][1] if place == 0 else weight * told[-1][1] + more)
 
 
 def test_cross_entropy_alone_is_the_loss(tmp_path: Path) -> None:

@@ -274,6 +274,23 @@ def test_ranks_with_a_file_each_are_one_run(
         ]
 
 
+def test_what_ranks_of_several_launches_count_is_asked_once(tmp_path: Path) -> None:
+    """A key that stands twice is no YAML, and the question's answer gives D."""
+    files = {
+        f"a/job_{launch}/rank{rank}.csv": csv(
+            [row for row in noisy(5e7, rank) if row["step"] in steps]
+        )
+        for launch, steps in ((101, range(951)), (102, range(850, 2001)))
+        for rank in range(2)
+    }
+    asked = inspect(ingest_folder(tmp_path, files)).sidecar_text()
+    assert asked.count("tokens_per_step") == 1
+    answer = re.sub(r"<(\d+) or [^>]*>", r"\1", asked)
+    answer = re.sub(r"\{kind: cosine[^}]*\}", "{kind: constant}", answer)
+    tables = read(tmp_path / "s", files, answer)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+
+
 def ingest_folder(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = folder / "asked" / name

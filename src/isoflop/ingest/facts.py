@@ -14,7 +14,7 @@ from isoflop import counting
 from isoflop.ingest.sidecar import SIDECAR, Fact
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 SHAPE: Final = (
     "layers", "d_model", "heads", "d_head", "d_ff", "vocab_size", "seq_len", "tied", "gated",
@@ -65,6 +65,14 @@ class Missing(NamedTuple):
     """What it is."""
     line: str
     """What to write in sweep.yaml."""
+
+
+def without_doubles(missing: Iterable[Missing]) -> tuple[Missing, ...]:
+    """Ask for what sweep.yaml says in one place once: a key of it cannot stand twice."""
+    first: dict[str, Missing] = {}
+    for each in missing:
+        first.setdefault(each.line.partition(":")[0], each)
+    return tuple(first.values())
 
 
 OF_LOSSES: Final = {
@@ -289,7 +297,12 @@ def identify(
     )
     missing += [words for name, words in OF_LOSSES.items() if name in asks and name not in facts]
     return RunIdentity(
-        run, facts, architecture, tuple(notes), tuple(missing), tuple(dict.fromkeys(conflicts))
+        run,
+        facts,
+        architecture,
+        tuple(notes),
+        without_doubles(missing),
+        tuple(dict.fromkeys(conflicts)),
     )
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.events import Remark
 from isoflop.ingest.names import ALL_STEPS, CROSS_ENTROPY, plain, unit_of
-from isoflop.ingest.outline import as_line
+from isoflop.ingest.outline import as_line, as_points
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.wide import as_numbers
 
@@ -26,6 +26,12 @@ UNITS: Final = ("loss_unit", "loss_units", "unit", "units")
 """Columns of what losses are in."""
 
 
+LEAST: Final = 5
+"""Rows of two losses by which it is told whether they go up and down together."""
+ALONG: Final = 0.9
+"""Correlation of two losses of the same batches, by how they bend; others have other noise."""
+ROUNDED: Final = 0.01
+"""Relative difference of two losses that are one, rounded or averaged otherwise."""
 LONGEST: Final = 100.0
 """Times the steps of a run beyond which a number of steps is no length, but a limit."""
 
@@ -46,6 +52,11 @@ def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, 
     Returns
     -------
     The map, and what was taken.
+
+    Raises
+    ------
+    RefusedError : a loss goes along with its cross entropy, but may have less than that in it; and
+        the maps that say which is meant.
     """
     columns, remarks = dict(table.columns), []
     if (entropy := _entropy_in(raw, table)) is not None:
@@ -73,6 +84,10 @@ def _entropy_in(raw: pl.DataFrame, table: TableMap) -> str | None:
 
     It stands in every row that the loss has, above which it never is, and goes up and down with it,
     batch by batch; what was measured elsewhere does not.
+
+    Raises
+    ------
+    RefusedError : it goes up and down with the loss, and is above it: the loss may weigh it.
     """
     loss = table.columns.get("train_loss")
     if table.rows != "points" or loss is None or loss.column is None:
@@ -85,12 +100,51 @@ def _entropy_in(raw: pl.DataFrame, table: TableMap) -> str | None:
             [as_numbers(raw[loss.column]).alias("loss"), as_numbers(raw[name]).alias("entropy")]
         ).filter(pl.col("loss").is_not_null())
         more = both["loss"] - both["entropy"]
-        if both.is_empty() or more.null_count() or (more < 0).any() or not (more > 0).any():
+        if both.is_empty() or more.null_count() or not (more != 0).any():
+            continue
+        if (more < 0).any():
+            if _weighs(both):
+                _ask_for_entropy(table, name)
             continue
         apart, along = (each.diff().abs().median() for each in (more, both["loss"]))
         if isinstance(apart, float) and isinstance(along, float) and apart <= along / 2:
             return name
     return None
+
+
+def _weighs(both: pl.DataFrame) -> bool:
+    """Tell whether a loss goes up and down with its entropy, batch by batch, but is another."""
+    apart = ((both["loss"] - both["entropy"]).abs() / both["loss"].abs()).median()
+    if both.height < LEAST or not isinstance(apart, float) or apart <= ROUNDED:
+        return False
+    # by ranks of bends, since any two losses fall together, and most at first
+    bends = both.select(pl.all().diff().diff().rank()).drop_nulls()
+    alike = bends.select(pl.corr("loss", "entropy")).item()
+    return isinstance(alike, float) and alike >= ALONG
+
+
+def _ask_for_entropy(table: TableMap, name: str) -> None:
+    """Ask which of two losses is meant; the entropy is proposed.
+
+    Raises
+    ------
+    RefusedError : always.
+    """
+    loss = table.columns["train_loss"].column
+    ways = [
+        as_points(
+            table.model_copy(
+                update={"columns": {**table.columns, "train_loss": TableColumn(column=column)}}
+            )
+        )
+        for column in (name, loss)
+    ]
+    raise RefusedError(
+        f"'{loss}' goes up and down with '{name}', row by row, but is below it, as a sum that "
+        f"weighs it against other terms is: if '{name}' is the cross entropy of training, in nats, "
+        f"say so in sweep.yaml:\n  {ways[0]}\n; or, if '{loss}' is:\n  {ways[1]}",
+        ways[0],
+    )
 
 
 def _unit_in(raw: pl.DataFrame, table: TableMap) -> TableColumn | None:

@@ -25,6 +25,7 @@ from isoflop.ingest.facts import (
     Missing,
     RunIdentity,
     identify,
+    without_doubles,
 )
 from isoflop.ingest.formats import reader, takes_map
 from isoflop.ingest.joining import (
@@ -682,8 +683,9 @@ class Run:
             ),
         )
         if identity.source("tokens_per_step") in (None, "counted"):
-            unknown = tuple(_tokens_of_ranks(parts))
-            identity = replace(identity, missing=(*identity.missing, *unknown))
+            # what ranks count tells more than the gap alone
+            missing = without_doubles([*_tokens_of_ranks(parts), *identity.missing])
+            identity = replace(identity, missing=missing)
         role = identity.value("role") or "fit"
         excluded = next((part.run.excluded for part in parts if part.run.excluded), None)
         turns = next((part.run.turns for part in parts if part.run.turns), ())
