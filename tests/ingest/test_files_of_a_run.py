@@ -849,6 +849,83 @@ def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:
         assert len(ends(read(tmp_path / str(place), files | {"a_small.csv": other}))) == 3
 
 
+COPIES: dict[str, Callable[[str, float], dict[str, str]]] = {
+    "reformatted": lambda name, size: {
+        f"export/{name}.jsonl": jsonl(
+            [{"step": e["step"], "tokens": e["tokens"], "loss": round(e["train_loss"], 3),
+              "n_params": e["n_params"]} for e in rows(size)]
+        )
+    },
+    "thinned": lambda name, size: {
+        f"export/{name}.csv": csv(
+            [{"step": e["step"], "tokens": e["tokens"], "loss": round(e["train_loss"], 3),
+              "n_params": e["n_params"]} for e in rows(size)[4::5]]
+        )
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", COPIES)
+def test_a_copy_with_fewer_digits_is_no_run(kind: str, tmp_path: Path) -> None:
+    files: dict[str, str] = {}
+    for name, size in RUNS.items():
+        files |= {f"runs/{name}.csv": csv(rows(size)), **COPIES[kind](name, size)}
+    tables = read(tmp_path, files)
+    assert [run[:3] for run in ends(tables)] == [
+        (size, 2000 * PER_STEP, loss(2000, size)) for size in RUNS.values()
+    ]
+    assert all("are those of run 'runs/" in why for why in tables.runs["reason"].drop_nulls())
+
+
+def test_another_seed_is_no_copy(tmp_path: Path) -> None:
+    """Its losses agree to three digits here and there, and no more."""
+    other = [
+        row | {"train_loss": round(loss(row["step"], 5e7, 0.001 * (at % 3)), 3)}
+        for at, row in enumerate(rows(5e7))
+    ]
+    assert len(ends(read(tmp_path, {"s0/a.csv": csv(rows(5e7)), "s1/a.csv": csv(other)}))) == 2
+
+
+@pytest.mark.parametrize(("shift", "used"), [(0.0, 2), (0.02, 4)])
+def test_rows_of_finished_runs_without_names_may_be_curves(
+    shift: float, used: int, tmp_path: Path
+) -> None:
+    """Two rows with other last losses than the curves may be other seeds."""
+    files = {f"runs/run_{name[:2]}.csv": csv(rows(size)) for name, size in RUNS.items()}
+    files["results.csv"] = csv(
+        [
+            {"n_params": int(size), "tokens": 2000 * PER_STEP}
+            | {"final_loss": round(loss(2000, size) + shift, 4)}
+            for size in RUNS.values()
+        ]
+    )
+    tables = read(tmp_path, files)
+    assert len(ends(tables)) == used
+    for reason in tables.runs["reason"].drop_nulls():
+        assert "as 2 rows of its table are those of curves" in reason
+
+
+@pytest.mark.parametrize("tells", ["", "number of parameters: 50.00M\n"])
+def test_a_console_log_of_what_a_table_has_as_means_is_no_run(tells: str, tmp_path: Path) -> None:
+    dense = rows(5e7, range(10, 2010, 10))
+    means = [
+        row | {"train_loss": sum(each["train_loss"] for each in dense[at - 4 : at + 1]) / 5}
+        for at, row in enumerate(dense)
+        if row["step"] % 50 == 0
+    ]
+    lines = [
+        f"iter {row['step']}: loss {row['train_loss']:.4f}, time 310.22ms, mfu 41.02%\n"
+        for row in dense
+    ]
+    head = f"{tells}tokens per iteration will be: 131,072\n"
+    files = {"a/metrics.jsonl": jsonl(means), "a/train.log": head + "".join(lines)}
+    facts = "facts: {schedule: {kind: constant}, params: {total: 5e7}}"
+    for place, rules in enumerate((OPEN, f"title: t\n{facts}\n")):
+        tables = read(tmp_path / str(place), files, rules)
+        assert [run[:2] for run in ends(tables)] == [(5e7, 2000 * PER_STEP)]
+        assert "means of steps" in str(tables.runs["reason"].drop_nulls().to_list())
+
+
 @pytest.mark.parametrize(
     "names",
     [

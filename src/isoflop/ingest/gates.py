@@ -21,6 +21,7 @@ from isoflop.config.ingest import AtLeast, AtMost
 from isoflop.errors import ConfigError
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.measures import RESOLVED, constant_rate
+from isoflop.ingest.row_copies import rows_of_curves
 from isoflop.ingest.trend import distances
 from isoflop.ingest.two_logs import is_copy, logged_twice
 from isoflop.tables import Gates
@@ -224,18 +225,31 @@ def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
         if is_copy(kept[place].run, kept[at].run)
     }
     rounded = {kept[place].run.name: (kept[at].run.name, n) for place, (at, n) in twice.items()}
+    used = [place for place, run in enumerate(runs) if run.run.reason is None]
+    ends = rows_of_curves([runs[place] for place in used])
+    rows = {used[row]: used[curve] for row, curve in ends.items()}
     for place, run in sorted(enumerate(runs), key=lambda item: item[1].run.name):
-        if run.run.reason is not None or run.curve["curve"] is None:
+        if run.run.reason is not None or (run.curve["curve"] is None and place not in rows):
             continue
         if run.run.name in rounded:
             other, steps = rounded[run.run.name]
             words = (
                 f"its losses at {steps} steps equal those of run '{other}' to the digits that both "
-                f"print, in a log of another format beside it: one run logged twice?"
+                f"print, or as means of steps, in a log of another format beside it: one run "
+                f"logged twice?"
             )
             if run.run.name in thinned:
                 words = f"all its {steps} losses are those of run '{other}' at these steps: a copy?"
             yield place, Finding(float(steps), words)
+            continue
+        if place in rows:
+            alike = sum(runs[row].run.paths == run.run.paths for row in rows)
+            words = (
+                f"its N, D and last loss are those of the curve of run "
+                f"'{runs[rows[place]].run.name}', as {alike} rows of its table are those of "
+                f"curves: one run under two names?"
+            )
+            yield place, Finding(float(runs[rows[place]].curve["points"]), words)
             continue
         original = first.setdefault(run.curve["curve"], run.run.name)
         points = float(run.curve["points"]) if original != run.run.name else 0.0

@@ -5,6 +5,7 @@ Losses of two runs do not agree to the printed digits at every step, however ali
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from itertools import combinations, takewhile
 from typing import TYPE_CHECKING, Any, Final
@@ -13,10 +14,11 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.measures import RESOLVED
+from isoflop.ingest.namesakes import run_in
 from isoflop.ingest.sidefiles import stem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from isoflop.ingest.runs import Run
 
@@ -26,10 +28,12 @@ LEAST: Final = 10
 """Steps at which both logs have a loss, from which their agreement is none by chance."""
 LEAST_EVALUATIONS: Final = 4
 """The same of losses on an eval set, where one log lacks what the other has."""
+CHANCE: Final = {LEAST_EVALUATIONS: 1.1e-4, 6: 1.1e-3, 30: 1.1e-2}
+"""Losses in two files of one format that agree by no chance, by the unit of their last digit."""
+CLOSE: Final = 0.05
+"""Mean difference [nats] of two logs of one run, of which one has means of several steps."""
 MOST: Final = 1_000_000
 """Points of a curve that is compared."""
-FINE: Final = 1.1e-4
-"""Unit of the last digit up to which few losses agree by no chance."""
 SAME: Final = 0.01
 """Relative difference of two counts that are one."""
 SINGLE: Final = 2.0**-24
@@ -72,14 +76,21 @@ def logged_twice(
                 curves[place] = _losses(runs[place])
         longer = max(_span(curves[first]), _span(curves[second]))
         if is_copy(runs[first], runs[second]):
-            few, many = sorted((first, second), key=lambda at: (curves[at].height, -at))
-            steps = _agree(curves[few], curves[many], LEAST_EVALUATIONS)
+            units = {at: _place(curves[at]["train_loss"].to_numpy()) for at in (first, second)}
+            few, many = sorted((first, second), key=lambda at: (curves[at].height, -units[at], -at))
+            steps = next(filter(None, (
+                _agree(curves[few], curves[many], least)
+                for least, unit in CHANCE.items() if units[few] <= unit
+            )), 0)  # fmt: skip
             # up to its next line it has all of the other's stretch: not so a run that stopped
             interval = _span(curves[few]) / max(curves[few].height - 1, 1)
-            is_thinned = steps == curves[few].height < curves[many].height
+            has_less = curves[few].height < curves[many].height or units[few] > units[many]
+            is_thinned = steps == curves[few].height and has_less
             if is_thinned and _span(curves[few]) + interval >= longer:
                 twice[few] = many, steps
-        elif steps := _agree(curves[first], curves[second]):
+        elif steps := _agree(curves[first], curves[second]) or _averaged(
+            runs, (first, second), curves
+        ):
             order = sorted((first, second), key=lambda at: (
                 _span(curves[at]) < PART * longer, -len(runs[at].eval_sets),
                 _place(curves[at]["train_loss"].to_numpy()), at,
@@ -100,15 +111,22 @@ def is_copy(run: Run, other: Run) -> bool:
 def _of_equal_ends(
     runs: Sequence[Run], able: Sequence[bool], ends: Sequence[tuple[object, object]]
 ) -> list[tuple[int, int]]:
-    """List pairs in one format that begin or end with one loss, as a thinned copy does.
+    """List pairs in one format that a copy makes: of one name, or that begin or end alike.
 
-    More runs than a few begin so by their seed.
+    More runs than a few begin so by their seed. The digits of a copy may be fewer.
     """
     alike: dict[object, list[int]] = defaultdict(list)
     for place, losses in enumerate(ends):
+        size = runs[place].identity.value("params.total")
+        if not able[place]:
+            continue
+        for last in run_in(runs[place].name)[-1:]:
+            alike[last, size].append(place)
         for end, loss in enumerate(losses):
-            if able[place] and loss is not None:
-                alike[end, loss, runs[place].identity.value("params.total")].append(place)
+            if isinstance(loss, int | float):
+                alike[end, loss, size].append(place)
+                for shift in (0.0, 0.5):  # of two numbers that are near, one bin has both
+                    alike[end, shift, math.floor(loss / COARSEST + shift), size].append(place)
     return sorted(
         {
             pair
@@ -147,6 +165,14 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
                 _evaluations(run), _evaluations(other), LEAST_EVALUATIONS
             )
             steps = steps or _agree_until_restart(curves[lacking], curves[known])
+            averaged = 0 if steps else _averaged(runs, (lacking, known), curves)
+            if averaged and not _count_apart(run, other):
+                why[run.name] = (
+                    f"its file is called as that of run '{other.name}' beside it, ends at the same "
+                    f"step, and its losses at {averaged} steps are about those: one run logged "
+                    f"twice, once as means of steps; if it is another run, say in sweep.yaml what "
+                    f"it lacks"
+                )
             if steps and not _count_apart(run, other):
                 why[run.name] = (
                     f"its losses at {steps} steps equal those of run '{other.name}' to the digits "
@@ -154,6 +180,33 @@ def told_elsewhere(runs: Sequence[Run]) -> dict[str, str]:
                     f"is another run, say in sweep.yaml what it lacks"
                 )
     return why
+
+
+def _averaged(
+    runs: Sequence[Run], pair: tuple[int, int], curves: Mapping[int, pl.DataFrame]
+) -> int:
+    """Count the steps of two logs of one name that go along with each other to one end; or 0.
+
+    One of them may have means of the steps since its last line.
+    """
+    paths = [runs[place].paths for place in pair]
+    if any(len(each) != 1 for each in paths):
+        return 0
+    if len({path.rpartition("/")[0] for (path,) in paths}) > 1:
+        return 0
+    (first,), (second,) = paths
+    sizes = [runs[place].identity.value("params.total") for place in pair]
+    if run_in(first) != run_in(second) or len({*sizes} - {None}) > 1:
+        return 0
+    few, many = sorted((curves[place] for place in pair), key=lambda curve: curve.height)
+    both = few.join(many, on="step", suffix="_too").sort("step")
+    if both.height < LEAST or 2 * both.height < few.height:
+        return 0
+    ends = [int(curve["step"].max()) for curve in (few, many)]  # type: ignore[call-overload]
+    if abs(ends[0] - ends[1]) > _span(few) / max(few.height - 1, 1):
+        return 0
+    apart = (both["train_loss"] - both["train_loss_too"])[both.height // 2 :]
+    return both.height if abs(float(apart.mean())) <= CLOSE else 0  # type: ignore[arg-type]
 
 
 def _lacks_less(run: Run, other: Run) -> bool:
@@ -302,7 +355,7 @@ def _differ(left: _Losses, right: _Losses, least: int) -> np.ndarray[Any, np.dty
     for low, high in ((0, 1), (1, 10), (10, np.inf)):  # significant digits are other places there
         here = (abs(left) >= low) & (abs(left) < high)
         unit = max(_place(left[here]), _place(right[here]))
-        if least < LEAST and here.any() and unit > FINE:
+        if least < LEAST and here.any() and unit > CHANCE[least]:
             return ~differ
         apart = abs(left[here] - right[here])
         differ[here] = apart > _HALF * unit + SINGLE * abs(left[here])
