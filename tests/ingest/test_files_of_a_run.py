@@ -830,6 +830,53 @@ def test_a_record_of_another_run_is_a_run(name: str, tmp_path: Path) -> None:
     assert sorted(losses, key=str) == [(loss(2000, 2.5e7), None), (None, 4.5)]
 
 
+@pytest.mark.parametrize(
+    ("curves", "name"),
+    [
+        (("x/a.csv", "y/a.csv"), "results/a.json"),
+        (("a_s0.csv", "a_s1.csv"), "a.json"),
+    ],
+)
+def test_a_record_that_may_be_of_several_runs_is_asked_about(
+    curves: tuple[str, ...], name: str, tmp_path: Path
+) -> None:
+    """It may be of either, or a mean of seeds; each way out that is printed works."""
+    files = {
+        path: (csv if path.endswith("csv") else jsonl)(
+            [row | {"train_loss": loss(row["step"], 5e7, 0.1 * at)} for row in rows(5e7)]
+        )
+        for at, path in enumerate(curves)
+    }
+    files[name] = record(5e7)
+    tables = read(tmp_path / "asked", files)
+    assert len(ends(tables)) == 2
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert f"may be of the run in {curves[0]}, or in {curves[1]}" in reason
+    for place, (sought, used, told) in enumerate(
+        ((r"give both one name in sweep.yaml, (runs: \[.*?\]);", 2, True),
+         (r"of its own, (runs: \[.*?\]);", 3, True),
+         (r"(ignore: \[.*?\])", 2, False))
+    ):  # fmt: skip
+        way = re.search(sought, reason)
+        assert way is not None
+        rules = re.sub("<[a-z ]+>", "other", way[1])
+        runs = ends(read(tmp_path / str(place), files, f"{OPEN}{rules}\n"))
+        assert len(runs) == used
+        assert (loss(2000, 5e7, 0.05) in [run[3] for run in runs]) == told
+
+
+def test_a_record_of_the_best_checkpoint_is_no_run(tmp_path: Path) -> None:
+    """Its step is that of the checkpoint; one that a kind alone names is asked about."""
+    early = json.dumps({"step": 1000, "val_loss": loss(1000, 5e7, 0.05), "n_params": int(5e7)})
+    for name, asked in (("best", False), ("results", True)):
+        tables = read(tmp_path / name, {"a/metrics.csv": csv(rows(5e7)), f"a/{name}.json": early})
+        (run,) = ends(tables)
+        assert run[1] == 2000 * PER_STEP
+        evaluated = tables.curves.drop_nulls("eval_loss")["step"].to_list()
+        assert evaluated == ([1000] if not asked else [])
+        assert any("goes on to" in why for why in tables.runs["reason"].drop_nulls()) == asked
+
+
 def test_a_record_that_sweep_yaml_names_is_a_run(tmp_path: Path) -> None:
     files = {"a/metrics.csv": csv(rows(5e7)), "a/results.json": record(5e7)}
     way = 'runs: [{match: "a/results.json", run: b}]'

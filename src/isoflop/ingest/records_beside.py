@@ -9,6 +9,8 @@ sweep.yaml names.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
@@ -43,29 +45,26 @@ def with_records_joined(logs: Sequence[Log]) -> list[Log]:
     That is the one log of its folder, of which it is the one record, or the log that it is named
     after. Other records are finished runs.
     """
-    records = Counter(scope(log.file.name) for log in logs if log.record is not None)
-    of_runs = [log.file.name for log in logs if _is_of_a_run(log)]
-    named = by_run(of_runs)
-    places = {log.file.name: place for place, log in enumerate(logs)}
+    curves = _Curves.of(logs)
     joined = list(logs)
     of_log: dict[str, list[int]] = defaultdict(list)
     for place, log in enumerate(logs):
         if log.record is None:
             continue
-        home = scope(log.file.name)
-        below = [name for name in of_runs if not home or name.startswith(f"{home}/")]
-        beside = [name for name in below if scope(name) == home] or below
-        namesakes = [name for name in beside if stem(name) == stem(log.file.name)]
-        called = named.get(run_in(log.file.name, at_checkpoint=True), [])
-        its = namesakes or (called if len(called) == 1 else [])
-        alone = [name for name in beside if may_be_of(log.file.name, name)]
-        its = its or (alone if records[home] == len(beside) == 1 else [])
-        if len(its) != 1 or (log.run is not None and log.run != logs[places[its[0]]].run):
-            continue
-        if (why := _of_another(logs[places[its[0]]], log)) is None:
-            of_log[its[0]].append(place)
-        elif log.fate == "used":
-            joined[place] = log.noted(f"a run of its own and none of {its[0]}: {why}")
+        its = curves.of_record(log)
+        curve = curves.logs[its[0]] if len(its) == 1 else None
+        if curve is None:
+            joined[place] = _asked(log, its or curves.ending_as(log), None)
+        elif log.run is None or log.run == curve.run:
+            other, sooner = _of_another(curve, log), _ends_before(curve, log)
+            if other is None and sooner is None:
+                of_log[its[0]].append(place)
+            elif other is None and _has_no_name(log.file.name):
+                joined[place] = _asked(log, its, sooner)
+            elif log.fate == "used":
+                why = other or sooner
+                joined[place] = log.noted(f"a run of its own and none of {its[0]}: {why}")
+    places = {log.file.name: place for place, log in enumerate(logs)}
     for name, of_run in of_log.items():
         at = places[name]
         ends = [_End.of(logs[at], logs[place]) for place in of_run]
@@ -73,6 +72,113 @@ def with_records_joined(logs: Sequence[Log]) -> list[Log]:
         for place, end in zip(of_run, ends, strict=True):
             joined[place] = _as_settings(logs[place], name, end)
     return joined
+
+
+def _is_best(name: str) -> bool:
+    """Tell a record of the best checkpoint, whose step is not the end of its run."""
+    return "best" in re.split(r"[-_. ]+", stem(name).lower().rpartition("/")[2])
+
+
+def _has_no_name(name: str) -> bool:
+    """Tell a file that is called after its kind alone, so that its folder's run may be its."""
+    return not run_in(name.rpartition("/")[2], at_checkpoint=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """The curves of one run each, by what their names say of it.
+
+    Attributes
+    ----------
+    logs : by path.
+    by_run, by_last : their paths by the run in their names, and by the last piece of that.
+    records : how many records lie in a folder.
+    """
+
+    logs: Mapping[str, Log]
+    by_run: Mapping[tuple[str, ...], Sequence[str]]
+    by_last: Mapping[str, Sequence[str]]
+    records: Mapping[str, int]
+
+    @classmethod
+    def of(cls, logs: Sequence[Log]) -> _Curves:
+        of_runs = {log.file.name: log for log in logs if _is_of_a_run(log)}
+        by_last: dict[str, list[str]] = defaultdict(list)
+        for name in of_runs:
+            for last in run_in(name)[-1:]:
+                # `N0_s0` is called as the mean of `N0` is
+                for each in dict.fromkeys((last, *_beginnings(last))):
+                    by_last[each].append(name)
+        records = Counter(scope(log.file.name) for log in logs if log.record is not None)
+        return cls(of_runs, by_run(of_runs), by_last, records)
+
+    def of_record(self, log: Log) -> list[str]:
+        """List the curves that a record is of by its name, or as the one in its folder."""
+        name, home = log.file.name, scope(log.file.name)
+        below = [each for each in self.logs if not home or each.startswith(f"{home}/")]
+        beside = [each for each in below if scope(each) == home] or below
+        namesakes = [each for each in beside if stem(each) == stem(name)]
+        its = namesakes or self.by_run.get(run_in(name, at_checkpoint=True), [])
+        if len(its) > 1:
+            its = [each for each in its if _of_another(self.logs[each], log) is None] or its
+        if its or not self.records[home] == len(beside) == 1:
+            return [*its]
+        return [each for each in beside if may_be_of(name, each)]
+
+    def ending_as(self, log: Log) -> list[str]:
+        """List the curves elsewhere that are called as a record, and have its N and its end.
+
+        Those of seeds are called so by the record of their mean, too.
+        """
+        told = _told(log.parsed, log.record)
+        alike = []
+        for last in run_in(log.file.name)[-1:]:
+            for name in self.by_last.get(last, ()):
+                parsed = self.logs[name].parsed
+                if parsed is None or _of_another(self.logs[name], log) is not None:
+                    continue
+                if "params.total" in told and _ends_with(parsed, log.parsed):
+                    alike.append(name)
+        return alike
+
+
+def _beginnings(name: str) -> list[str]:
+    """List the words from the first on of a name, but for all of them: `n0`, `n0_s0`."""
+    words = name.split("_")
+    return ["_".join(words[:count]) for count in range(1, len(words))]
+
+
+def _ends_with(curve: Parsed, record: Parsed | None) -> bool:
+    """Tell whether a record counts as many tokens or steps as the curve has at its end."""
+    if record is None:
+        return False
+    trained = curve.records.filter(pl.col("kind") == "train")
+    ends = (
+        (record.records["tokens"].max(), trained["tokens"].max()),
+        (_last_step(record), trained["step"].max()),
+    )
+    return any(
+        isinstance(there, int | float) and isinstance(here, int | float) and _are_one(here, there)
+        for here, there in ends
+    )
+
+
+def _asked(log: Log, paths: Sequence[str], why: str | None) -> Log:
+    """Ask whose record a file is, with the ways out, unless sweep.yaml says that or none may be."""
+    if not paths or log.run is not None or log.fate != "used":
+        return log
+    name = log.file.name
+    run = json.dumps("_".join(run_in(paths[0])) or "run")
+    mine = rule_for(name)
+    called = f"it is a record that may be of the run in {', or in '.join(paths)}"
+    but = f", but {why}" if why else ""
+    doubt = (
+        f"{called}{but}. If it is, give both one name in {SIDECAR}, runs: "
+        f"[{{{rule_for(paths[0])}, run: {run}}}, {{{mine}, run: {run}}}]; if it is a run of its "
+        f"own, runs: [{{{mine}, run: <its name>}}]; if it is to count for nothing, as a mean of "
+        f"several runs, ignore: [{{{mine}, reason: <why>}}]"
+    )
+    return replace(log, doubts=(doubt,))
 
 
 def _is_of_a_run(log: Log) -> bool:
@@ -102,8 +208,19 @@ def _of_another(log: Log, record: Log) -> str | None:
         flat = _are_one(float(rates.min()), peak)  # type: ignore[arg-type]
         if rate > (1 + SAME) * peak or (flat and not _are_one(rate, peak)):
             return f"its learning rate is {rate:.6g}, and there it is {peak:.6g}"
-    # what tells N is a whole record, and no evaluation of a checkpoint
-    return _ended_sooner(trained, record.parsed) if "params.total" in told else None
+    return None
+
+
+def _ends_before(log: Log, record: Log) -> str | None:
+    """Say that a record's run ended well before a curve does, where it tells N.
+
+    What tells N is a whole record, and no evaluation of a checkpoint.
+    """
+    if log.fate != "used" or log.parsed is None or record.parsed is None:
+        return None
+    if _is_best(record.file.name) or "params.total" not in _told(record.parsed, record.record):
+        return None
+    return _ended_sooner(log.parsed.records.filter(pl.col("kind") == "train"), record.parsed)
 
 
 def _told(parsed: Parsed | None, record: Mapping[str, object] | None) -> dict[str, float]:

@@ -88,5 +88,5 @@ def _apart(row: Measured, curve: Measured) -> float | None:
         return None
     if abs(tokens - curve.curve["tokens"]) > SAME_END * tokens:
         return None
-    losses = (curve.curve["last_train"], curve.curve["last_eval"])
+    losses: list[float | None] = [curve.curve["last_train"], curve.curve["last_eval"]]
     return min(abs(row.final - loss) for loss in losses if loss is not None)

@@ -202,7 +202,7 @@ def _averaged(
     both = few.join(many, on="step", suffix="_too").sort("step")
     if both.height < LEAST or 2 * both.height < few.height:
         return 0
-    ends = [int(curve["step"].max()) for curve in (few, many)]  # type: ignore[call-overload]
+    ends = [int(curve["step"].max()) for curve in (few, many)]  # type: ignore[arg-type]
     if abs(ends[0] - ends[1]) > _span(few) / max(few.height - 1, 1):
         return 0
     apart = (both["train_loss"] - both["train_loss_too"])[both.height // 2 :]
