@@ -130,7 +130,7 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     rows = coverage.filter(settings="shared errors", approach="mixture", sweep=sweep)
     laws = rows.filter(pl.col("truth").is_in(LAWS_OF[sweep]))
     assert laws.height == len(LAWS_OF[sweep]) * 7 * 2
-    assert laws["simulations"].min() >= (500 if sweep == "novels" else 200)
+    assert laws["simulations"].min() >= 500
     assert laws["refused"].max() == 0
     # every interval is given, but one that the page names
     some = laws.filter(pl.col("given") < 1.0).select("truth", "quantity", "where", "level")
@@ -139,20 +139,20 @@ def test_the_calibrated_mixture_covers_on_sweeps_that_did_not_place_its_ends(
     )
     # and every departure was put to it
     assert {*DEPARTURES} < set(rows["truth"])
-    # the standard error of a share of 200, with that of the ends, is .04 at 80 % and .02 at 95 %
+    # the standard error of a share of 500, with that of the ends, is .026 at 80 % and .014 at 95 %
     # beyond the data of novels-gpu losses are covered too often, as the page says
-    most, most_at_95 = {"novels": (0.90, 0.99), "novels-gpu": (0.93, 1.0)}[sweep]
+    most, most_at_95 = {"novels": (0.90, 0.99), "novels-gpu": (0.95, 0.995)}[sweep]
     assert laws.filter(level=0.8)["coverage"].is_between(0.75, most).all()
     assert laws.filter(level=0.95)["coverage"].is_between(0.90, most_at_95).all()
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
     spans = {
         "novels": "80 % covers 80 to 90 % and 95 % covers 93 to 99 % on `novels`",
-        "novels-gpu": "on `novels-gpu`, under the same five, 77 to 92 and 92 to 100 %",
+        "novels-gpu": "on `novels-gpu`, under the same five, 77 to 94 and 92 to 99 %",
     }
     assert any(spans[sweep] in line for line in lines)
     ends = [laws.filter(level=level)["coverage"] for level in (0.8, 0.95)]
     found = [round(100 * of(each)) for each in ends for of in (min, max)]
-    assert found == {"novels": [80, 90, 93, 99], "novels-gpu": [77, 92, 92, 100]}[sweep]
+    assert found == {"novels": [80, 90, 93, 99], "novels-gpu": [77, 94, 92, 99]}[sweep]
     shown = 0
     for line in lines:
         cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
@@ -228,7 +228,8 @@ def test_an_interval_that_is_given_covers_whichever_law_is_true(coverage: pl.Dat
     """Calibrated under every law that a sweep does not reject; and the page says so."""
     alone = coverage.filter(settings="shared errors", sweep="novels")
     alone = alone.filter(pl.col("approach") != "mixture")
-    for truth, answer in product(TRUTHS, ("envelope", "profiles", "parametric", "nested")):
+    truths = (*TRUTHS, "product")
+    for truth, answer in product(truths, ("envelope", "profiles", "parametric", "nested")):
         assert alone.filter(truth=truth, approach=answer).height > 0, (truth, answer)
     rows = alone.filter(pl.col("given") >= 0.2, ~pl.col("truth").is_in([*DEPARTURES]))
     # two standard errors of a share of 200 sweeps are .08 at 80 % and .04 at 95 %
@@ -241,8 +242,8 @@ def test_an_interval_that_is_given_covers_whichever_law_is_true(coverage: pl.Dat
         ("parametric", "nested", "loss_opt", "2 decades beyond"),
         ("parametric", "root", "loss_opt", "1 decade beyond"),
     ]
-    few = alone.filter(pl.col("simulations") < 200)
-    assert few.select("approach", "truth").unique().height == 4
+    assert alone["simulations"].min() >= 200
+    assert alone.filter(truth="parametric", approach="parametric")["simulations"].min() >= 500
     lines = (DOCS / "coverage.md").read_text(encoding="utf-8").splitlines()
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line[:3] == "| `"]
     shown = [row for row in cells if len(row) == 8 and re.fullmatch("[0-9]+ of [0-9]+", row[7])]
