@@ -191,6 +191,18 @@ def test_hole_rise_and_gap_are_noted(tmp_path: Path) -> None:
     assert "eval and training loss end +2.00 nats apart" in notes
 
 
+def test_a_log_that_begins_late_is_noted(tmp_path: Path) -> None:
+    lines = run_lines(steps=200)
+    late = [line for line in lines if line.get("step", 200) > 150]
+    notes = row(ingest(tmp_path / "s", {"a.jsonl": jsonl(late)}).runs, "run", "a")["notes"]
+    step = late[1]["step"]
+    assert f"it begins late: its first training line is at step {step}, in a log of every" in notes
+    some = [line for line in lines if line.get("step", 20) >= 20]  # the first after a warm-up
+    assert "begins late" not in (
+        row(ingest(tmp_path / "b", {"a.jsonl": jsonl(some)}).runs, "run", "a")["notes"] or ""
+    )
+
+
 def test_replayed_steps_that_differ_are_noted(tmp_path: Path) -> None:
     lines = run_lines(steps=40)[:-1]
     lines += [{"kind": "resume", "step": 30}, train_line(32, 3.0), train_line(40, 3.0)]

@@ -85,7 +85,8 @@ class GatesSettings(Section):
     """Share of its learning-rate schedule that the run has done. What its last loss is good for,
     losses.min_schedule_fraction decides; exclude here leaves its curve out, too."""
     hole: AtMost = AtMost(action="warn", most=10.0)
-    """Widest distance between two training lines, in usual ones (the median)."""
+    """Widest distance between two training lines, or of the first from step 0, in usual ones (the
+    median)."""
     not_finite_inside: AtMost = AtMost(action="warn", most=0.0)
     """Lines with NaN or infinity in a run that goes on with finite losses."""
     replay: AtMost = AtMost(action="warn", most=0.5)

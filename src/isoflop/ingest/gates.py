@@ -460,10 +460,14 @@ def _hole(run: Measured) -> Finding | None:
     widest, usual = run.curve["widest_gap"], run.curve["usual_gap"]
     if not widest or not usual:
         return None
-    begin = run.curve["gap_end"] - widest
-    return Finding(
-        widest / usual, f"hole: no training line between steps {begin} and {run.curve['gap_end']}"
-    )
+    end = run.curve["gap_end"]
+    words = f"hole: no training line between steps {end - widest} and {end}"
+    if widest == end:
+        words = (
+            f"it begins late: its first training line is at step {end}, in a log of every "
+            f"{usual:g} steps. What came before is in no file of its run"
+        )
+    return Finding(widest / usual, words)
 
 
 def _sampled(run: Measured) -> Finding | None:

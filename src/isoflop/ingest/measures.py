@@ -48,15 +48,17 @@ def measure(
     """
     live = curves.filter(~pl.col("superseded")).sort("run", "step", "segment")
     step_gap = pl.col("step").diff()
+    # from step 0 on: a log that begins late has a hole there
+    from_start = step_gap.fill_null(pl.col("step"))
     has_train = pl.col("train_loss").is_not_null()
     measured = live.group_by("run", maintain_order=True).agg(
         **_along_a_curve(),
         tokens_fall=-pl.col("tokens").diff().min(),
-        widest_gap=step_gap.filter(has_train).max(),
+        widest_gap=from_start.filter(has_train).max(),
         usual_gap=step_gap.filter(has_train).median(),
         gap_end=pl.col("step")
         .filter(has_train)
-        .get(step_gap.filter(has_train).arg_max(), null_on_oob=True),
+        .get(from_start.filter(has_train).arg_max(), null_on_oob=True),
     )
     overlap, restarted, died = _overlap(curves), _begun_again(curves), _died_at_once(curves)
     arrays = _by_run(live)
@@ -332,9 +334,12 @@ class Stretches:
         gaps = some.with_columns(gap=pl.col("step").diff()).filter(
             pl.col("train_loss").is_not_null(), pl.col("gap").is_not_null()
         )
+        counts = gaps["gap"].value_counts()
+        self._gaps.update(dict(counts.iter_rows()))
+        if self._last.is_empty():
+            first = some.head(1).filter(pl.col("train_loss").is_not_null())
+            gaps = pl.concat([first.with_columns(gap=pl.col("step")), gaps])
         if not gaps.is_empty():
-            counts = gaps["gap"].value_counts()
-            self._gaps.update(dict(counts.iter_rows()))
             step, widest = gaps.filter(pl.col("gap") == pl.col("gap").max()).row(0)[::3]
             if told["widest_gap"] is None or widest > told["widest_gap"]:
                 told["widest_gap"], told["gap_end"] = widest, step
