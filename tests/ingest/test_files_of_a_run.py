@@ -161,6 +161,33 @@ def test_a_file_that_is_called_as_evaluations_is_asked_for_their_map(tmp_path: P
     assert len(ends(read(tmp_path / "run", files | {"a/valid.csv": counted}, trains))) == 2
 
 
+@pytest.mark.parametrize("write", [csv, jsonl])
+def test_few_losses_without_a_rate_beside_the_log_of_a_folder_are_asked_about(
+    write: Callable[[Sequence[dict[str, Any]]], str], tmp_path: Path
+) -> None:
+    ending = write.__name__
+    told = [
+        {"step": each["step"], "loss": each["val_loss"], "tokens": each["tokens"]}
+        | {"n_params": int(5e7)}
+        for each in evaluations(5e7)
+    ]
+    files = {"a/metrics.csv": csv(rows(5e7)), f"a/c4.{ending}": write(told)}
+    tables = read(tmp_path / "asked", files)
+    assert len(ends(tables)) == 1
+    (reason,) = tables.runs["reason"].drop_nulls()
+    for place, (sought, used) in enumerate(
+        ((r"in sweep.yaml, (runs: \[.*?\]);", [0.05]), (r"its own, (runs: \[.*?\]);", [None] * 2))
+    ):
+        way = re.search(sought, reason)
+        assert way is not None
+        rules = f"{OPEN}{re.sub('<[a-z ]+>', 'other', way[1])}\n"
+        assert [run[3] for run in ends(read(tmp_path / str(place), files, rules))] == [
+            shift and loss(2000, 5e7, shift) for shift in used
+        ]
+    rated = write([each | {"lr": 1e-3} for each in told])
+    assert len(ends(read(tmp_path / "rated", files | {f"a/c4.{ending}": rated}))) == 2
+
+
 def test_each_folder_of_evaluations_is_an_eval_set(tmp_path: Path) -> None:
     files = {"runs/a.csv": csv(rows(5e7))}
     files |= {f"evals/{name}/a.csv": csv(evaluations(5e7)) for name in ("c4", "pile")}

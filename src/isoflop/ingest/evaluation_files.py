@@ -18,6 +18,7 @@ import polars as pl
 
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.merged import as_evaluations, merged
+from isoflop.ingest.names import find
 from isoflop.ingest.namesakes import by_run, run_in
 from isoflop.ingest.outline import OR_EVALUATED
 from isoflop.ingest.sidefiles import stem
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 SAME: Final = 0.01
 """Relative difference up to which two files agree on D at a step."""
+COARSER: Final = 2
+"""Lines of a log of training for each of a file that may be of its evaluations."""
 ROUNDED: Final = 1e-6
 """What equal losses differ by."""
 
@@ -71,7 +74,66 @@ def with_evaluations_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log
         sets, both = _joined(joined[at], told, "_".join(rest), in_folder=_lies_in_evaluations(name))
         joined[at] = both.noted(f"with the evaluations on {sets} of {name}")
         joined[place] = log.ignored(f"read with {its[0]}: evaluations of its run on {sets}")
+    of_folders = _of_folders(trained)
+    for name in trained:
+        of_folder = of_folders.get(name.rpartition("/")[0], name)
+        if of_folder != name and not _is_mapped(sidecar, name, of_folder):
+            place = places[name]
+            joined[place] = _asked_beside(joined[places[of_folder]], joined[place])
     return joined
+
+
+def _of_folders(trained: Sequence[str]) -> dict[str, str]:
+    """Give the one log that is called as its folder alone, by the folder of a run."""
+    called: dict[str, list[str]] = defaultdict(list)
+    for path in trained:
+        folder, its = path.rpartition("/")[0], run_in(path)
+        if folder and its and its == run_in(f"{folder}/x")[:-1]:
+            called[folder].append(path)
+    return {folder: paths[0] for folder, paths in called.items() if len(paths) == 1}
+
+
+def _asked_beside(log: Log, other: Log) -> Log:
+    """Ask whether a file of few losses and no rate beside the log of a run has evaluations of it.
+
+    `N0/c4.csv` beside `N0/metrics.csv`, with columns `step` and `loss`.
+    """
+    run, few = _the_run(log), _the_run(other)
+    if run is None or few is None or other.run is not None or few.status == "finished":
+        return other
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    assert other.parsed is not None  # noqa: S101
+    if few.eval_sets or COARSER * few.lines > run.lines or few.restarts:
+        return other
+    rates, its = (each.parsed.records["lr"] for each in (log, other) if each.parsed is not None)
+    if rates.null_count() == len(rates) or its.null_count() < len(its):
+        return other
+    if _apart(log, other) is not None or _are_alike(log, other):
+        return other
+    step, loss = _columns_in(other)
+    mine = side.rule_for(other.file.name)
+    table = f"table: {{rows: points, columns: {{step: {step}, eval_loss: {loss}}}}}"
+    doubt = (
+        f"it lies in the folder of {log.file.name}, has no learning rate as that has, and losses "
+        f"at fewer steps. If these are evaluations of that run, map them in {side.SIDECAR}, runs: "
+        f"[{{{mine}, {table}}}]; if it is a run of its own, runs: [{{{mine}, run: <its name>}}]; "
+        f"if it is to count for nothing, ignore: [{{{mine}, reason: <why>}}]"
+    )
+    return replace(other, doubts=(*other.doubts, doubt))
+
+
+def _columns_in(log: Log) -> tuple[str, str]:
+    """Give the columns of steps and of losses in a table's head, or gaps for them."""
+    try:
+        head = log.file.sample().decode(errors="replace").partition("\n")[0].strip()
+    except OSError:  # a member of an archive, or gone
+        head = ""
+    named = re.findall(r'"([^"]*)"\s*:', head) if head.startswith("{") else []
+    names = named or [each.strip().strip('"') for each in re.split(r"[,;\t]", head)]
+    told = (find(kind, names) for kind in ("step", "train_loss"))
+    gaps = ("<column of steps>", "<column of losses>")
+    step, loss = (json.dumps(each) if each else gap for each, gap in zip(told, gaps, strict=True))
+    return step, loss
 
 
 def _of_training(logs: Sequence[Log], evaluated: Container[int]) -> list[str]:
