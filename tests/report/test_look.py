@@ -64,3 +64,26 @@ def test_the_four_numbers_stand_in_pairs_or_in_one_row(
     lefts = told(rendered.root / "report.html", script, width=width)
     assert len(lefts) == 4
     assert len(set(lefts)) == columns
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium (Debian: apt install chromium)")
+def test_a_long_name_leaves_room_for_what_stands_beside_it(tmp_path: Path) -> None:
+    """On a phone: beside a name on one line what is recommended was out of sight."""
+    title = "**[A sweep of a name that is long, as such names are](report.html)**"
+    rows = [
+        ["Sweep or study", "Recommended", "a", "Runs"],
+        ["---", "---", "---:", "---:"],
+        [title, "1.2M parameters", "0.458", "81"],
+    ]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    page = tmp_path / "page.html"
+    text = f"{table}\n\n: **Table 1.** Sweeps. {{#tbl-sweeps .wide .sortable}}\n"
+    page.write_text(to_html(text, LABELS, tmp_path), encoding="utf-8")
+    script = """
+    const cells = document.querySelector("#tbl-sweeps tbody tr").cells;
+    const one = document.createRange();
+    one.selectNodeContents(cells[1]);
+    return [one.getBoundingClientRect().right, document.documentElement.clientWidth];
+    """
+    right, width = told(page, script, width=390)
+    assert right < width
