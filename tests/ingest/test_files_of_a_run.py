@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from isoflop.errors import MissingFactError
 from isoflop.ingest.inspection import inspect
 from tests.ingest.samples import ingest
 
@@ -355,6 +356,94 @@ def test_ranks_of_several_nodes_are_one_run(of_all: bool, tmp_path: Path) -> Non
     facts = f"{{schedule: {{kind: constant}}, tokens_per_step: {PER_STEP}}}"
     tables = read(tmp_path, files, f"title: t\nfacts: {facts}\n")
     assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+
+
+def decaying(place: int, until: int = 2000) -> list[dict[str, Any]]:
+    told = [row | {"lr": 1e-3 * (1 - row["step"] / 2100)} for row in noisy(5e7, place)]
+    return [row for row in told if row["step"] <= until]
+
+
+ANSWERED = f"title: t\nfacts: {{schedule: {{kind: constant}}, tokens_per_step: {PER_STEP}}}\n"
+
+
+def answers(folder: Path, files: dict[str, str]) -> list[tuple[str, int]]:
+    """Give the rules that the question about files proposes, for one run and for one each."""
+    with pytest.raises(MissingFactError) as told:
+        read(folder / "asked", files, ANSWERED)
+    asked = str(told.value).split("\n")[1]
+    one, each = re.findall(r"runs: (\[.*?\])", asked)
+    for name in files:
+        each = each.replace("<its name>", re.sub(r"\W", "-", name), 1)
+    return [(f"{ANSWERED}runs: {one.replace('<the name of all>', 'a')}\n", 1),
+            (f"{ANSWERED}runs: {each}\n", len(files))]  # fmt: skip
+
+
+def test_a_rank_whose_log_ends_early_leaves_the_losses_to_the_next(tmp_path: Path) -> None:
+    """The decay that both have was that of one run."""
+    files = {"a/rank0.csv": csv(decaying(0, 1300)), "a/rank1.csv": csv(decaying(1))}
+    tables = read(tmp_path, files, ANSWERED)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, decaying(1)[-1]["train_loss"], None)]
+    assert "the first that did not end early" in str(reasons(tables)["a/rank1.csv"])
+
+
+def test_ranks_that_end_apart_at_a_constant_rate_are_asked_about(tmp_path: Path) -> None:
+    """They may be runs of two lengths; both answers are read as they say."""
+    files = {"a/rank0.csv": csv(noisy(5e7, 0)[:26]), "a/rank1.csv": csv(noisy(5e7, 1))}
+    for place, (rules, runs) in enumerate(answers(tmp_path, files)):
+        told = ends(read(tmp_path / str(place), files, rules))
+        assert len(told) == runs
+        assert told[-1][1] == 2000 * PER_STEP
+
+
+@pytest.mark.parametrize("times", [2, 1.2])
+def test_ranks_of_other_rates_are_runs(times: float, tmp_path: Path) -> None:
+    faster = [row | {"lr": times * row["lr"]} for row in decaying(1)]
+    files = {"a/rank0.csv": csv(decaying(0)), "a/rank1.csv": csv(faster)}
+    assert len(ends(read(tmp_path, files))) == 2
+
+
+@pytest.mark.parametrize("word", ["worker", "proc", "gpu_", "host-"])
+def test_files_that_may_be_of_ranks_by_their_number_are_asked_about(
+    word: str, tmp_path: Path
+) -> None:
+    """A run of its own on each machine is called so, too; both answers are read as they say."""
+    files = {
+        f"a/{word}{rank}.csv": csv(
+            [row | {"tokens": row["tokens"] // 2 + rank} for row in noisy(5e7, rank)]
+        )
+        for rank in range(2)
+    }
+    for place, (rules, runs) in enumerate(answers(tmp_path, files)):
+        counted = rules.replace(f", tokens_per_step: {PER_STEP}", "")
+        told = ends(read(tmp_path / str(place), files, counted))
+        assert len(told) == runs
+        assert told[-1][1] == pytest.approx(2000 * PER_STEP / runs, abs=2)
+
+
+def test_a_seed_on_each_machine_is_a_run(tmp_path: Path) -> None:
+    files = {f"a/gpu{rank}.csv": csv(noisy(5e7, rank, seed=rank)) for rank in range(2)}
+    named = {"step": "step", "tokens": "tokens", "train_loss": "train_loss", "seed": "seed"}
+    columns = json.dumps({**named, "params.total": "n_params"})
+    assert (
+        len(ends(read(tmp_path, files, f"{OPEN}table: {{rows: points, columns: {columns}}}\n")))
+        == 2
+    )
+
+
+def test_counts_of_ranks_that_are_known_up_to_an_early_end_alone_are_asked_for(
+    tmp_path: Path,
+) -> None:
+    """The sum was that of the ranks left."""
+    files: dict[str, str] = {
+        f"a/rank{rank}.csv": csv(
+            [r | {"tokens": r["tokens"] // 2 + rank} for r in decaying(rank, until)]
+        )
+        for rank, until in enumerate((1300, 2000))
+    }
+    with pytest.raises(MissingFactError, match="number of tokens per step"):
+        read(tmp_path / "a", files)
+    tables = read(tmp_path / "b", files, ANSWERED)
+    assert ends(tables)[0][1] == 2000 * PER_STEP
 
 
 @pytest.mark.parametrize("ranks", [(64, 128), (0, 2), (1, 2)])
