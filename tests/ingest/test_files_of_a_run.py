@@ -725,6 +725,29 @@ def test_other_names_of_a_resumed_run_are_joined_or_asked_about(
     assert len(ends(read(tmp_path / "own", files, f"{OPEN}runs: [{own}]\n"))) == 5
 
 
+@pytest.mark.parametrize("names", [("a_s0.csv", "a_s1.csv"), ("seed_1/a.csv", "seed_2/a.csv")])
+def test_another_seed_that_begins_late_is_asked_about(
+    names: tuple[str, str], tmp_path: Path
+) -> None:
+    """Its first lines are lost, or it was begun from the other's checkpoint: who knows."""
+    told = launches(5e7, range(50, 1000, 50), range(850, 2050, 50))
+    files = {path: csv(cosine(lines)) for path, lines in zip(names, told, strict=True)}
+    tables = read(tmp_path, files | {"other.csv": csv(rows(1e8))})
+    assert [run[0] for run in ends(tables)] == [1e8]
+    assert tables.runs["reason"].drop_nulls().str.contains(f"{names[0]} (steps", literal=True).all()
+
+
+def test_rotated_logs_without_the_oldest_are_one_run(tmp_path: Path) -> None:
+    told = launches(5e7, range(650, 1350, 50), range(1350, 2050, 50))
+    files = {
+        path: jsonl(cosine(lines))
+        for path, lines in zip(("a.jsonl.1", "a.jsonl"), told, strict=True)
+    }
+    tables = read(tmp_path, files)
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2001, 5e7), None)]
+    assert "it begins late: its first training line is at step 650" in tables.runs["notes"][0]
+
+
 def test_files_that_may_be_one_run_in_a_folder_are_named_by_it(tmp_path: Path) -> None:
     told = launches(5e7, range(50, 1000, 50), range(850, 1450, 50), range(1350, 2050, 50))
     files = {"other.csv": csv(rows(1e8))}

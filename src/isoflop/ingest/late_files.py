@@ -8,12 +8,12 @@ not change, or is not logged, a branch on other data may look so: both are left 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, replace
 from glob import escape
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from isoflop.ingest.launch_files import agree_in_seeds, put_behind
+from isoflop.ingest.launch_names import are_related
 from isoflop.ingest.part_files import (
     DOWN,
     FLAT,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from isoflop.ingest.runs import Part
-
-_PIECES: Final = re.compile(r"[-_. /()+]+")
 
 
 def with_late_asked(
@@ -130,9 +128,7 @@ class _Before:
     @property
     def is_related(self) -> bool:
         """Whether one name is the other with more words in it, or with another one."""
-        mine, other = ({*_words(part)} for part in (self.part, self.of_run[0]))
-        more, less = mine - other, other - mine
-        return not more or not less or len(more) == len(less) == 1
+        return are_related(self.part.log.file.name, self.of_run[0].log.file.name)
 
     @property
     def is_of_same_size(self) -> bool:
@@ -192,10 +188,6 @@ class _Before:
     @property
     def _is_copy(self) -> bool:
         return not (self._apart != 0).any()
-
-
-def _words(part: Part) -> list[str]:
-    return [word for word in _PIECES.split(stem(part.log.file.name).lower()) if word]
 
 
 def _asked(
