@@ -199,7 +199,11 @@ def test_each_folder_of_evaluations_is_an_eval_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "names",
-    [("a.csv", "a_test.csv"), ("x/a/train.csv", "y/a/train.csv", "evals/c4/a.csv")],
+    [
+        ("a.csv", "a_test.csv"),
+        ("x/a/train.csv", "y/a/train.csv", "evals/c4/a.csv"),
+        ("a_s0.csv", "a_s1.csv", "a_eval.csv"),
+    ],
 )
 def test_evaluations_that_may_be_of_another_run_are_asked_about(
     names: tuple[str, ...], tmp_path: Path

@@ -19,7 +19,7 @@ import polars as pl
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.merged import as_evaluations, merged
 from isoflop.ingest.names import find
-from isoflop.ingest.namesakes import by_run, run_in
+from isoflop.ingest.namesakes import by_last, by_run, run_in
 from isoflop.ingest.outline import OR_EVALUATED
 from isoflop.ingest.sidefiles import stem
 from isoflop.ingest.split_words import EVALUATED, TRAINED, VALIDATED, word_of
@@ -47,18 +47,19 @@ def with_evaluations_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log
     }
     trained = _of_training(logs, evaluated)
     places = {log.file.name: place for place, log in enumerate(logs)}
-    named = _Named.of(trained)
+    named = _Named.of([logs[places[path]] for path in trained])
     for place, told in evaluated.items():
         log, name = logs[place], logs[place].file.name
         its = [
             path
-            for path in named.alike(name) or _alone_beside(name, trained)
+            for path in named.alike(log) or _alone_beside(name, trained)
             if _is_one_run(logs[places[path]], log)
         ]
         is_asked = log.run is None
         if len(its) != 1:
-            if its and is_asked:
-                joined[place] = replace(log, doubts=(_which(name, its),))
+            several = its or [path for path in named.beginning(name) if told is not log]
+            if several and is_asked:
+                joined[place] = replace(log, doubts=(_which(name, several),))
             continue
         at = places[its[0]]
         if told is not log and (_are_alike(logs[at], log) or _is_mapped(sidecar, name, its[0])):
@@ -216,30 +217,44 @@ def _says(log: Log, words: frozenset[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """Logs of training by what their names say of their runs, and by the last piece of that."""
+    """Logs of training by what their names say of their runs.
+
+    Attributes
+    ----------
+    by_run, by_last : their paths as of `namesakes`.
+    by_rule : by the name that sweep.yaml gives their run.
+    """
 
     by_run: Mapping[tuple[str, ...], Sequence[str]]
     by_last: Mapping[str, Sequence[str]]
+    by_rule: Mapping[str | None, Sequence[str]]
 
     @classmethod
-    def of(cls, paths: Sequence[str]) -> _Named:
-        by_last: dict[str, list[str]] = defaultdict(list)
-        for path in paths:
-            for last in run_in(path)[-1:]:
-                by_last[last].append(path)
-        return cls(by_run(paths), by_last)
+    def of(cls, trained: Sequence[Log]) -> _Named:
+        paths = [log.file.name for log in trained]
+        by_rule: dict[str | None, list[str]] = defaultdict(list)
+        for log in trained:
+            by_rule[log.run].append(log.file.name)
+        return cls(by_run(paths), by_last(paths), by_rule)
 
-    def alike(self, name: str) -> Sequence[str]:
+    def beginning(self, name: str) -> Sequence[str]:
+        """List the logs whose names begin as that of a file: `N0_s0` as `N0_eval`."""
+        return [path for last in run_in(name)[-1:] for path in self.by_last.get(last, ())]
+
+    def alike(self, log: Log) -> Sequence[str]:
         """List the logs that a file is called as, but for the folders of eval sets and of runs.
 
         `evals/c4/N0.csv` is of the run of `runs/N0.csv`, as `evals/N0.csv` is.
         """
-        key = run_in(name, at_checkpoint=True)
-        if (its := self.by_run.get(key)) or not key or not _is_called_evaluated(name):
+        if log.run is not None and (its := self.by_rule.get(log.run)):
+            return its
+        key = run_in(log.file.name, at_checkpoint=True)
+        if (its := self.by_run.get(key)) or not key or not _is_called_evaluated(log.file.name):
             return its or []
         shorter = dict.fromkeys((*key[:place], *key[place + 1 :]) for place in range(len(key)))
         but_for_a_set = [path for each in shorter for path in self.by_run.get(each, ())]
-        return but_for_a_set or self.by_last.get(key[-1], [])
+        last = [path for path in self.by_last.get(key[-1], ()) if run_in(path)[-1] == key[-1]]
+        return but_for_a_set or last
 
 
 def _alone_beside(name: str, trained: Sequence[str]) -> list[str]:

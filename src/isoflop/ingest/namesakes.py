@@ -75,3 +75,20 @@ def by_run(paths: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
     for path in paths:
         sorted_by[run_in(path)].append(path)
     return sorted_by
+
+
+def by_last(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Sort paths by the last piece of the run that they name, and by its first words.
+
+    Examples
+    --------
+    >>> sorted(by_last(["x/N0_s0.csv"]))
+    ['n0', 'n0_s0']
+    """
+    sorted_by: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        for last in run_in(path)[-1:]:
+            words = last.split("_")
+            for count in range(1, len(words) + 1):
+                sorted_by["_".join(words[:count])].append(path)
+    return sorted_by

@@ -19,7 +19,7 @@ import polars as pl
 
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.evaluation_files import with_values
-from isoflop.ingest.namesakes import by_run, may_be_of, run_in
+from isoflop.ingest.namesakes import by_last, by_run, may_be_of, run_in
 from isoflop.ingest.sidecar import SIDECAR, rule_for
 from isoflop.ingest.sidefiles import scope, stem
 
@@ -91,7 +91,7 @@ class _Curves:
     Attributes
     ----------
     logs : by path.
-    by_run, by_last : their paths by the run in their names, and by the last piece of that.
+    by_run, by_last : their paths as of `namesakes`.
     records : how many records lie in a folder.
     """
 
@@ -103,14 +103,8 @@ class _Curves:
     @classmethod
     def of(cls, logs: Sequence[Log]) -> _Curves:
         of_runs = {log.file.name: log for log in logs if _is_of_a_run(log)}
-        by_last: dict[str, list[str]] = defaultdict(list)
-        for name in of_runs:
-            for last in run_in(name)[-1:]:
-                # `N0_s0` is called as the mean of `N0` is
-                for each in dict.fromkeys((last, *_beginnings(last))):
-                    by_last[each].append(name)
         records = Counter(scope(log.file.name) for log in logs if log.record is not None)
-        return cls(of_runs, by_run(of_runs), by_last, records)
+        return cls(of_runs, by_run(of_runs), by_last(of_runs), records)
 
     def of_record(self, log: Log) -> list[str]:
         """List the curves that a record is of by its name, or as the one in its folder."""
@@ -140,12 +134,6 @@ class _Curves:
                 if "params.total" in told and _ends_with(parsed, log.parsed):
                     alike.append(name)
         return alike
-
-
-def _beginnings(name: str) -> list[str]:
-    """List the words from the first on of a name, but for all of them: `n0`, `n0_s0`."""
-    words = name.split("_")
-    return ["_".join(words[:count]) for count in range(1, len(words))]
 
 
 def _ends_with(curve: Parsed, record: Parsed | None) -> bool:

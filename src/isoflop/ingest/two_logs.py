@@ -28,7 +28,7 @@ LEAST: Final = 10
 """Steps at which both logs have a loss, from which their agreement is none by chance."""
 LEAST_EVALUATIONS: Final = 4
 """The same of losses on an eval set, where one log lacks what the other has."""
-CHANCE: Final = {LEAST_EVALUATIONS: 1.1e-4, 6: 1.1e-3, 30: 1.1e-2}
+CHANCE: Final = {LEAST_EVALUATIONS: 1.1e-4, 6: 1.1e-3, 20: 1.1e-2}
 """Losses in two files of one format that agree by no chance, by the unit of their last digit."""
 CLOSE: Final = 0.05
 """Mean difference [nats] of two logs of one run, of which one has means of several steps."""
