@@ -189,6 +189,27 @@ def test_few_losses_without_a_rate_beside_the_log_of_a_folder_are_asked_about(
     assert len(ends(read(tmp_path / "rated", files | {f"a/c4.{ending}": rated}))) == 2
 
 
+def test_a_table_of_evaluations_of_several_runs_is_asked_about(tmp_path: Path) -> None:
+    files = {f"runs/{name}.csv": csv(rows(size)) for name, size in RUNS.items()}
+    files["evals.csv"] = csv(
+        [
+            {"model": name, "step": each["step"], "loss": each["val_loss"]}
+            | {"tokens": each["tokens"], "n_params": int(size)}
+            for name, size in RUNS.items()
+            for each in evaluations(size)
+        ]
+    )
+    tables = read(tmp_path / "asked", files)
+    assert [run[2] for run in ends(tables)] == [loss(2000, size) for size in RUNS.values()]
+    reason = tables.runs["reason"].drop_nulls()[0]
+    way = re.search(r"in sweep.yaml, (runs: \[.*?\]);", reason)
+    assert way is not None
+    assert ends(read(tmp_path / "said", files, f"{OPEN}{way[1]}\n")) == [
+        (size, 2000 * PER_STEP, loss(2000, size), loss(2000, size, size / 1e9))
+        for size in RUNS.values()
+    ]
+
+
 def test_each_folder_of_evaluations_is_an_eval_set(tmp_path: Path) -> None:
     files = {"runs/a.csv": csv(rows(5e7))}
     files |= {f"evals/{name}/a.csv": csv(evaluations(5e7)) for name in ("c4", "pile")}

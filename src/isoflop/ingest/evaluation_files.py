@@ -18,7 +18,7 @@ import polars as pl
 
 from isoflop.ingest import sidecar as side
 from isoflop.ingest.merged import as_evaluations, merged
-from isoflop.ingest.names import find
+from isoflop.ingest.names import find, run_column
 from isoflop.ingest.namesakes import by_last, by_run, run_in
 from isoflop.ingest.outline import OR_EVALUATED
 from isoflop.ingest.sidefiles import stem
@@ -35,6 +35,10 @@ SAME: Final = 0.01
 """Relative difference up to which two files agree on D at a step."""
 COARSER: Final = 2
 """Lines of a log of training for each of a file that may be of its evaluations."""
+SEVERAL: Final = 2
+"""Runs of a table that are several, and of which one is to be called as a log."""
+SHOWN: Final = 3
+"""Rules that are written out in a question; the others are the same."""
 ROUNDED: Final = 1e-6
 """What equal losses differ by."""
 
@@ -75,13 +79,65 @@ def with_evaluations_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log
         sets, both = _joined(joined[at], told, "_".join(rest), in_folder=_lies_in_evaluations(name))
         joined[at] = both.noted(f"with the evaluations on {sets} of {name}")
         joined[place] = log.ignored(f"read with {its[0]}: evaluations of its run on {sets}")
+    return _with_questions(joined, trained, named, sidecar)
+
+
+def _with_questions(
+    logs: Sequence[Log], trained: Sequence[str], named: _Named, sidecar: SweepFile
+) -> list[Log]:
+    """Ask of tables of several runs and of files beside a folder's log that may be evaluations."""
+    asked = [
+        log
+        if (doubt := _of_named_runs(log, named, sidecar)) is None
+        else replace(log, doubts=(doubt,))
+        for log in logs
+    ]
+    places = {log.file.name: place for place, log in enumerate(logs)}
     of_folders = _of_folders(trained)
     for name in trained:
         of_folder = of_folders.get(name.rpartition("/")[0], name)
         if of_folder != name and not _is_mapped(sidecar, name, of_folder):
-            place = places[name]
-            joined[place] = _asked_beside(joined[places[of_folder]], joined[place])
-    return joined
+            asked[places[name]] = _asked_beside(logs[places[of_folder]], logs[places[name]])
+    return asked
+
+
+def _of_named_runs(log: Log, named: _Named, sidecar: SweepFile) -> str | None:
+    """Ask whether a table of several runs that is called as evaluations has those of the logs.
+
+    `evals.csv` with columns `model`, `step` and `loss` beside `runs/N0.csv`.
+    """
+    name = log.file.name
+    if log.fate != "used" or log.parsed is None or not _is_called_evaluated(name):
+        return None
+    runs = [run for run in log.parsed.runs if run.trains and not run.eval_sets]
+    if len(log.parsed.runs) < SEVERAL or len(runs) < len(log.parsed.runs) or _says(log, TRAINED):
+        return None
+    if side.file_table(sidecar, name) is not sidecar.table:
+        return None  # what sweep.yaml maps as losses in training
+    called = {
+        run.name: paths[0]
+        for run in runs
+        if len(paths := [each for last in run_in(run.name)[-1:] for each in named.called(last)])
+        == 1
+    }
+    if SEVERAL * len(called) < len(runs):
+        return None
+    run, step, loss = _columns_in(log, ("run", "step", "train_loss"))
+    table = f"table: {{rows: points, columns: {{run: {run}, step: {step}, eval_loss: {loss}}}}}"
+    rules = [
+        f"{{{side.rule_for(match)}, run: {json.dumps(each)}}}"
+        for each, path in [*called.items()][:SHOWN]
+        for match in (path, each)
+    ]
+    more = ", and so on for the others" if len(called) > SHOWN else ""
+    mine = side.rule_for(name)
+    return (
+        f"by its name its file is of evaluations, and its runs are called as logs beside it, as "
+        f"{next(iter(called.values()))}. If its losses are evaluations of these runs, say so in "
+        f"{side.SIDECAR}, runs: [{{{mine}, {table}}}, {', '.join(rules)}]{more}; if they "
+        f"are losses in training, call them train_loss there; if they are to count for nothing, "
+        f"ignore: [{{{mine}, reason: <why>}}]"
+    )
 
 
 def _of_folders(trained: Sequence[str]) -> dict[str, str]:
@@ -111,7 +167,7 @@ def _asked_beside(log: Log, other: Log) -> Log:
         return other
     if _apart(log, other) is not None or _are_alike(log, other):
         return other
-    step, loss = _columns_in(other)
+    step, loss = _columns_in(other, ("step", "train_loss"))
     mine = side.rule_for(other.file.name)
     table = f"table: {{rows: points, columns: {{step: {step}, eval_loss: {loss}}}}}"
     doubt = (
@@ -123,18 +179,21 @@ def _asked_beside(log: Log, other: Log) -> Log:
     return replace(other, doubts=(*other.doubts, doubt))
 
 
-def _columns_in(log: Log) -> tuple[str, str]:
-    """Give the columns of steps and of losses in a table's head, or gaps for them."""
+def _columns_in(log: Log, kinds: Sequence[str]) -> list[str]:
+    """Give the columns of some kinds in a table's head, or gaps for them."""
     try:
         head = log.file.sample().decode(errors="replace").partition("\n")[0].strip()
     except OSError:  # a member of an archive, or gone
         head = ""
-    named = re.findall(r'"([^"]*)"\s*:', head) if head.startswith("{") else []
-    names = named or [each.strip().strip('"') for each in re.split(r"[,;\t]", head)]
-    told = (find(kind, names) for kind in ("step", "train_loss"))
-    gaps = ("<column of steps>", "<column of losses>")
-    step, loss = (json.dumps(each) if each else gap for each, gap in zip(told, gaps, strict=True))
-    return step, loss
+    keyed = re.findall(r'"([^"]*)"\s*:', head) if head.startswith("{") else []
+    names = keyed or [each.strip().strip('"') for each in re.split(r"[,;\t]", head)]
+    gaps = {"run": "<column of runs>", "step": "<column of steps>"}
+    known = {kind: find(kind, names) for kind in kinds}
+    known |= {"run": run_column(names)} if "run" in known else {}
+    return [
+        json.dumps(told) if (told := known[kind]) else gaps.get(kind, "<column of losses>")
+        for kind in kinds
+    ]
 
 
 def _of_training(logs: Sequence[Log], evaluated: Container[int]) -> list[str]:
@@ -241,6 +300,10 @@ class _Named:
         """List the logs whose names begin as that of a file: `N0_s0` as `N0_eval`."""
         return [path for last in run_in(name)[-1:] for path in self.by_last.get(last, ())]
 
+    def called(self, last: str) -> Sequence[str]:
+        """List the logs whose names end so."""
+        return [path for path in self.by_last.get(last, ()) if run_in(path)[-1] == last]
+
     def alike(self, log: Log) -> Sequence[str]:
         """List the logs that a file is called as, but for the folders of eval sets and of runs.
 
@@ -253,8 +316,7 @@ class _Named:
             return its or []
         shorter = dict.fromkeys((*key[:place], *key[place + 1 :]) for place in range(len(key)))
         but_for_a_set = [path for each in shorter for path in self.by_run.get(each, ())]
-        last = [path for path in self.by_last.get(key[-1], ()) if run_in(path)[-1] == key[-1]]
-        return but_for_a_set or last
+        return but_for_a_set or self.called(key[-1])
 
 
 def _alone_beside(name: str, trained: Sequence[str]) -> list[str]:
