@@ -166,3 +166,25 @@ def test_a_long_one_is_read_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("isoflop.ingest.formats.table.LONG", 100)
     tables = ingest(tmp_path / "s", {"t.csv": as_csv("metric,step,value", by_tag(TOLD))}, KNOWN)
     assert curve_of(tables) == (TRAINED, EVALUATED)
+
+
+@pytest.mark.parametrize(("tag", "value"), [("kind", "loss"), ("measure", "measurement")])
+def test_cells_that_all_name_columns_are_tags_whatever_their_column_is_called(
+    tmp_path: Path, tag: str, value: str
+) -> None:
+    """A map of the one column of numbers mixed evaluations and rates into the losses."""
+    told = {"train_loss": TRAINED, "val_loss": EVALUATED, "lr": LR}
+    text = as_csv(f"{tag},step,{value}", by_step(told))
+    assert curve_of(ingest(tmp_path / "s", {"t.csv": text}, KNOWN)) == (TRAINED, EVALUATED)
+
+
+def test_runs_called_by_a_loss_beside_others_are_no_tags(tmp_path: Path) -> None:
+    rows = [
+        (run, step, loss + place / 10, size)
+        for place, (run, size) in enumerate({"baseline": 1e6, "train_loss": 2e6}.items())
+        for step, loss in TRAINED.items()
+    ]
+    text = as_csv("run,step,loss,n_params", rows)
+    known = KNOWN.replace("params: {total: 70e6}, ", "")
+    tables = ingest(tmp_path / "s", {"t.csv": text}, known)
+    assert sorted(tables.runs["run"]) == ["baseline", "train_loss"]

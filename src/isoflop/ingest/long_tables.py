@@ -12,6 +12,8 @@ from typing import Final
 import polars as pl
 
 from isoflop.ingest.names import (
+    COLUMNS,
+    SEEDS,
     eval_sets,
     find,
     is_of_launches,
@@ -49,10 +51,43 @@ def tag_and_value(raw: pl.DataFrame) -> tuple[str, str] | None:
     None in a table of another kind.
     """
     value = next((name for name in raw.columns if plain(name) in VALUES), None)
-    if value is None or (raw.height and as_numbers(raw[value]).is_null().all()):
+    if value is None:
+        return _by_cells(raw)
+    if raw.height and as_numbers(raw[value]).is_null().all():
         return None
     texts = (name for name in raw.columns if name != value and raw[name].dtype == pl.String)
     return next(((name, value) for name in texts if _names_losses(raw[name])), None)
+
+
+def _by_cells(raw: pl.DataFrame) -> tuple[str, str] | None:
+    """Find the two where no column is called a value: all cells are names that columns have."""
+    texts = [name for name in raw.columns if raw[name].dtype == pl.String]
+    tag = next((name for name in texts if _names_columns(raw[name])), None)
+    if tag is None:
+        return None
+    numbers = [name for name in raw.columns if raw[name].dtype.is_numeric()]
+    losses = [name for name in numbers if plain(name) == "loss"]
+    if losses and all(map(may_be_loss, raw[tag].drop_nulls().unique())):
+        return None  # of splits of that loss
+    unknown = losses or [name for name in numbers if not _is_column(name)]
+    unknown = [name for name in unknown if plain(name) not in SEEDS and not is_of_launches(name)]
+    return (tag, unknown[0]) if len(unknown) == 1 else None
+
+
+def _names_columns(cells: pl.Series) -> bool:
+    """Tell whether all cells name columns, a loss of training or evaluation among them.
+
+    Runs that are called by a loss, `baseline` and `z_loss`, are no such cells.
+    """
+    named = cells.drop_nulls().unique().head(LISTED + 1).to_list()
+    of_split = re.compile(word_of(TRAINED | EVALUATED))
+    losses = [name for name in named if may_be_loss(name) and of_split.search(name.lower())]
+    return 1 < len(named) <= LISTED and bool(losses) and all(map(_is_column, named))
+
+
+def _is_column(name: str) -> bool:
+    """Tell whether a name is that of a value that tables have."""
+    return bool(any(find(value, [name]) for value in COLUMNS) or eval_sets([name]))
 
 
 def _names_losses(cells: pl.Series) -> bool:

@@ -92,7 +92,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 45
+VERSION = 46
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
