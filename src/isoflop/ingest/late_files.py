@@ -51,13 +51,17 @@ def with_late_asked(
     joined = {name: [*of_run] for name, of_run in parts.items()}
     able = [name for name, of_run in joined.items() if may_be_asked(of_run)]
     late = [name for name in able if len(joined[name]) == 1 and begins_late(joined[name][0])]
+    sizes = {name: _size(joined[name]) for name in able} if late else {}
     asked: dict[str, set[str]] = {}
     for name in sorted(late, key=lambda name: (span(joined[name]), name)):
         (part,) = joined[name]
         before = [
             _Before(other, joined[other], part, agree)
             for other in able
-            if other != name and other in joined and _spans_begin(joined[other], part)
+            if other != name
+            and other in joined
+            and (sizes[other] == sizes[name] or None in (sizes[other], sizes[name]))
+            and _spans_begin(joined[other], part)
         ]
         before = [each for each in before if each.comes_before]
         before = [each for each in before if each.is_related] or [
@@ -89,6 +93,12 @@ def may_be_asked(of_run: Sequence[Part]) -> bool:
         and part.several is None
         for part in of_run
     )
+
+
+def _size(of_run: Sequence[Part]) -> object:
+    """Give the N that a run's first file says, by which most runs are told apart at once."""
+    told = of_run[0].shared_facts().get("params.total")
+    return None if told is None else told.value
 
 
 def _spans_begin(of_run: Sequence[Part], part: Part) -> bool:
