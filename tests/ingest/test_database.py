@@ -240,3 +240,21 @@ def test_a_second_launch_of_trackios_replaces_what_it_makes_anew(tmp_path: Path)
         ("train", 300), ("train", 400), ("eval", 400),
     ]  # fmt: skip
     assert records.filter(kind="eval", step=200)["superseded"].to_list() == [False]
+
+
+def test_a_name_that_is_stored_as_a_number_is_a_name(tmp_path: Path) -> None:
+    """SQLite keeps what is written, whatever a column is declared as; it ended in a TypeError."""
+    path = tmp_path / "mlflow.db"
+    path.write_bytes((FIXTURES / "mlflow/mlflow.db").read_bytes())
+    with sqlite3.connect(path) as connection:
+        (first,) = connection.execute("SELECT run_uuid FROM runs ORDER BY start_time").fetchone()
+        connection.execute(
+            "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) "
+            "VALUES (CAST(x'37' AS BLOB), 2.5, 1, ?, 1, 0)",
+            (first,),
+        )
+    parsed = gather(scan("mlflow", RawFile.at(path, tmp_path)))
+    whole = gather(scan("mlflow", RawFile.at(FIXTURES / "mlflow/mlflow.db", FIXTURES)))
+    losses = pl.col("train_loss").is_not_null()
+    assert parsed.records.filter(losses).equals(whole.records.filter(losses))
+    assert any("7" in remark for remark in parsed.remarks)

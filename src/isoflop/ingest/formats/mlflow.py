@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 11
+VERSION = 12
 TAKES_MAP = True
 
 _NEEDED = {
@@ -38,6 +38,16 @@ _NEEDED = {
     "params": ("key", "value", "run_uuid"),
     "runs": ("run_uuid", "name", "status", "lifecycle_stage", "start_time"),
 }
+# cast, since SQLite keeps whatever is written into a column of texts, a number too
+_RUNS: Final = (
+    "SELECT CAST(run_uuid AS TEXT), CAST(name AS TEXT), status, lifecycle_stage FROM runs "
+    "ORDER BY start_time, run_uuid"
+)
+_PARAMS: Final = "SELECT CAST(run_uuid AS TEXT), CAST(key AS TEXT), value FROM params"
+_METRICS: Final = (
+    "SELECT CAST(run_uuid AS TEXT), CAST(key AS TEXT), value, step, is_nan, timestamp FROM metrics "
+    "ORDER BY timestamp, step"
+)
 _CRASHED = frozenset({"FAILED", "KILLED"})
 
 
@@ -45,20 +55,11 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
     """Yield what the file says; see `formats.Reader`."""
     times = Times()
     with opened(file, _NEEDED) as database:
-        runs = [
-            *database.rows(
-                "SELECT run_uuid, name, status, lifecycle_stage FROM runs "
-                "ORDER BY start_time, run_uuid"
-            )
-        ]
-        params = [*database.rows("SELECT run_uuid, key, value FROM params")]
+        runs = [*database.rows(_RUNS)]
+        params = [*database.rows(_PARAMS)]
         live = [(str(key), str(name or "")) for key, name, _, stage in runs if stage == "active"]
         names = named_apart(live)
-        query = (
-            "SELECT run_uuid, key, value, step, is_nan, timestamp FROM metrics "
-            "ORDER BY timestamp, step"
-        )
-        raw, replaced = wide(_named(some, names, times) for some in database.batches(query))
+        raw, replaced = wide(_named(some, names, times) for some in database.batches(_METRICS))
     settings: dict[str, dict[str, Any]] = {key: {} for key in names}
     for key, name, value in params:
         settings.get(str(key), {})[str(name)] = value
