@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import APPROACHES
+from isoflop.counting import FLOPS, PARAMS
 from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
@@ -16,20 +17,6 @@ if TYPE_CHECKING:
 Option = tuple[str | float | int | None, ...]
 """What was chosen: the values of a choice's columns."""
 
-PARAMS: Final = {
-    "total": "total *N*",
-    "nonembedding": "non-embedding *N*",
-    "with_head": "*N* with head",
-    "active": "active *N*",
-}
-FLOPS: Final = {
-    "6nd": "*C* = 6*ND*",
-    "kaplan": "Kaplan’s *C*",
-    "hoffmann": "Appendix F’s *C*",
-    "attention": "*C* with attention",
-    "active": "*C* of active *N*",
-    "logged": "*C* as logged",
-}
 CURVES: Final = {
     "parabola": "parabola of *L*",
     "log_parabola": "parabola of log *L*",

@@ -35,6 +35,28 @@ FLOPS_MEANING: Final[dict[FlopsConvention, str]] = {
     "logged": "what the trainer itself reported",
 }
 
+PARAMS: Final[dict[str, str]] = {
+    "total": "total *N*",
+    "nonembedding": "non-embedding *N*",
+    "with_head": "*N* with head",
+    "active": "active *N*",
+}
+"""What N is, in a few words of Markdown; of C below."""
+SIZES: Final[dict[str, str]] = {
+    "total": "parameters",
+    "nonembedding": "non-embedding parameters",
+    "with_head": "parameters without input embedding",
+    "active": "active parameters",
+}
+"""What a number of each is a number of, in a sentence."""
+FLOPS: Final[dict[str, str]] = {
+    "6nd": "*C* = 6*ND*",
+    "kaplan": "Kaplan’s *C*",
+    "hoffmann": "Appendix F’s *C*",
+    "attention": "*C* with attention",
+    "active": "*C* of active *N*",
+    "logged": "*C* as logged",
+}
 PF_DAY: Final = 8.64e19
 """FLOPs in one petaFLOP-day (Kaplan et al. 2020): 1e15 FLOP/s for 24 hours."""
 

@@ -374,6 +374,7 @@ def _read(out: Path, sweep: str) -> Built:
 
 
 def _written(built: Built) -> str:
+    from isoflop.counting import SIZES
     from isoflop.escape import one_line
     from isoflop.numbers import PLAIN, power, ratio
 
@@ -387,7 +388,7 @@ def _written(built: Built) -> str:
         row = built.answer
         lines.append(
             f"  at {power(float(row['flops']), hand=PLAIN)} FLOPs: train {_range(row, 'params')} "
-            f"parameters on {_range(row, 'tokens')} tokens, "
+            f"{SIZES[row['params_counted']]} on {_range(row, 'tokens')} tokens, "
             f"{ratio(float(row['tokens_per_param']), PLAIN)} tokens per parameter"
         )
     if not built.left_out:

@@ -909,3 +909,20 @@ def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
     # told from the half per cent that withholds an interval
     written = [_share(value) for value in (0.0049, 0.0051, 0.00004, 0.02)]
     assert written == ["0.49 %", "0.51 %", "<0.01 %", "2.00 %"]
+
+
+def test_what_n_and_c_are_of_is_told_where_it_is_not_all_of_them(tmp_path: Path) -> None:
+    """Of experts `train 233M` were active parameters, beside Hoffmann's total ones."""
+    estimates = example_sweep.write(tmp_path).estimates.parent
+    words = ("1e15", "--sweep", example_sweep.SWEEP, "--estimates", str(estimates))
+    usual = run(*words)
+    assert re.search(r"train \S+ (\(\S+\) )?parameters on", usual)
+    assert "N and C of Kaplan’s fit: non-embedding N, Kaplan’s C." in usual
+    for path in (estimates / example_sweep.SWEEP).glob("*.json"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found.get("counting") == {"params": "total", "flops": "6nd"}:
+            found["counting"] = {"params": "active", "flops": "active"}
+            path.write_text(json.dumps(found), encoding="utf-8")
+    counted = run(*words)
+    assert re.search(r"train \S+ (\(\S+\) )?active parameters on", counted)
+    assert re.search(r"N and C of Mixture of laws.* and .*: active N, C of active N\.", counted)

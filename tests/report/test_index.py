@@ -34,6 +34,7 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     answers = [
         {
             "flops": "1e14",
+            "params_counted": "nonembedding",
             "params": "450000",
             "tokens": "37037037",
             "tokens_per_param": "82.3",
@@ -42,7 +43,13 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
             "tokens_lo95": "",
             "tokens_hi95": "",
         },
-        {"flops": "1e14", "params": "1", "tokens": "1", "tokens_per_param": "1"},
+        {
+            "flops": "1e14",
+            "params_counted": "total",
+            "params": "1",
+            "tokens": "1",
+            "tokens_per_param": "1",
+        },
     ]
     mixture = read_mixture(paths.estimates / "mixture.json")
     sweep = IndexedSweep(
@@ -71,7 +78,8 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]
-    assert mine[1].split("\n")[0].strip() == "450k (400k–500k) parameters, 37.0M tokens"
+    words = mine[1].split("\n")[0].strip()
+    assert words == "450k (400k–500k) non-embedding parameters, 37.0M tokens"
     assert isinstance(mixture, Mixture)
     assert page.tables["tbl-sweeps"][0][2] == "a, mixture of laws"
     # each exponent has its interval below it, or a dash

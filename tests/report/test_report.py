@@ -621,6 +621,25 @@ def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
             assert float(data[approach, name]["value"]) == quantity.value
 
 
+def test_percentiles_beside_checked_intervals_are_marked(rendered: Rendered) -> None:
+    """No simulated sweep places the ends of some constants, which stood there as all others."""
+    _, *rows = rendered.page.tables["tbl-constants"]
+    marked = {(row[0], row[1]) for row in rows if "§" in row[3]}
+    with (rendered.root / "tables" / "constants.csv").open(encoding="utf-8", newline="") as file:
+        data = {(row["law"], row["parameter"]): row["ends_placed"] for row in csv.DictReader(file)}
+    assert marked == {
+        (NAMES["envelope"], "exponent of Lopt"), (NAMES["profiles"], "exponent of Lopt")
+    }  # fmt: skip
+    assert data["profiles", "L_exponent"] == "no"
+    assert data["parametric", "alpha"] == "yes"
+    assert data["kaplan", "alpha_D_alone"] == ""
+    for approach, estimate in rendered.inputs.fitted.items():
+        for name, quantity in estimate.parameters.items():
+            placed = data[approach, name]
+            assert placed == (("yes" if quantity.levels else "no") if quantity.intervals else "")
+    assert "§ percentiles of the refits" in rendered.html
+
+
 def test_every_fit_accounts_for_itself(rendered: Rendered) -> None:
     head, *rows = rendered.page.tables["tbl-fits"]
     assert head[1:] == [NAMES[name] for name in APPROACHES]

@@ -14,8 +14,9 @@ from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import ANSWERS, FITTED, IN_PROSE, NAMES
 from isoflop.config.approaches import ExponentPrior
 from isoflop.config.reading import Section, read_yaml
+from isoflop.counting import FLOPS, PARAMS, SIZES
 from isoflop.errors import IsoflopError
-from isoflop.escape import html
+from isoflop.escape import html, unmarked
 from isoflop.estimates.allocation import (
     UNDETERMINED,
     UNKNOWN,
@@ -28,6 +29,7 @@ from isoflop.estimates.allocation import (
     reach,
 )
 from isoflop.estimates.estimate import (
+    Counting,
     Estimate,
     prior_words,
     read_draws,
@@ -106,6 +108,10 @@ class Answer(Section):
     """Key of an approach, ``mixture``, or a published law's name."""
     counting: str
     """How its N and C are counted, as in "total N, 6nd C"."""
+    sizes: str = SIZES["total"]
+    """What its N is a number of."""
+    counted: str = ""
+    """Its counting in a reader's words; empty where it is total N and C = 6ND."""
     covers: bool | None = None
     """Whether its intervals cover in simulated sweeps; None where nobody checked."""
     forecasts: bool | None = None
@@ -376,6 +382,7 @@ def ask(
                 member=member,
             ).model_copy(
                 update={
+                    **_counted(estimate.counting),
                     "least_flops": least_flops_of(estimate, drawn[name]),
                     "lowest_loss": lowest_loss_of(estimate, drawn[name]),
                     "forecast_losses": None if stands is None else stands.forecast_losses,
@@ -443,6 +450,13 @@ def _sweeps(estimates: Path) -> str:
     scored = [*estimates.glob("*/forecast.json"), *estimates.glob("*/*/forecast.json")]
     names = sorted(path.parent.relative_to(estimates).as_posix() for path in scored)
     return ", ".join(names) or f"there is none in {estimates} yet"
+
+
+def _counted(counting: Counting) -> dict[str, str]:
+    """Say what N and C are numbers of."""
+    usual = (counting.params, counting.flops) == ("total", "6nd")
+    words = unmarked(f"{PARAMS[counting.params]}, {FLOPS[counting.flops]}")
+    return {"sizes": SIZES[counting.params], "counted": "" if usual else words}
 
 
 def _answer(
@@ -641,7 +655,7 @@ def _summary(answers: Answers) -> list[str]:
         return [f"{asked}: sweep {answers.sweep} has no answer{why}"]
     words = RULES[answers.rule] if answers.rule is not None else ""
     sizes = (
-        f"{_written(allocation.params, _count)} parameters on "
+        f"{_written(allocation.params, _count)} {best.sizes} on "
         f"{_written(allocation.tokens, _count)} tokens"
     )
     law = ANSWERS[best.law].in_prose
@@ -673,12 +687,13 @@ def _served_summary(asked: str, best: Answer, answers: Answers) -> list[str]:
     served, alone = best.served, best.allocation
     loss = "that loss" if answers.asked == "loss" else f"the loss of the best training of {asked}"
     sizes = (
-        f"{_written(served.params, _count)} parameters on {_written(served.tokens, _count)} tokens"
+        f"{_written(served.params, _count)} {best.sizes} on "
+        f"{_written(served.tokens, _count)} tokens"
     )
     told = f"{asked}, and {_asked(_count(answers.served_tokens))} tokens served"
     cheapest = (
         f"cheapest to train and to serve at {loss}; cheapest to train alone are "
-        f"{_count(alone.params.value)} parameters on {_count(alone.tokens.value)} tokens."
+        f"{_count(alone.params.value)} {best.sizes} on {_count(alone.tokens.value)} tokens."
     )
     if served.reach == UNKNOWN:
         return [
@@ -849,6 +864,7 @@ def _beyond_seen(repeated: RepeatedAllocation) -> str:
 
 def _notes(answers: Answers) -> list[str]:
     notes = [] if answers.sweep is None else [_of_intervals(answers), _legend(answers)]
+    notes += _of_counting(answers)
     if answers.card is not None:
         notes.append(
             f"Hours{' and cost' if any(answer.cost for answer in answers.laws) else ''}: of "
@@ -904,6 +920,15 @@ def _notes(answers: Answers) -> list[str]:
             f"often as it should, or none that contains the number: {'; '.join(without)}."
         )
     return notes
+
+
+def _of_counting(answers: Answers) -> list[str]:
+    """Name the answers whose N or C are others than total N and C = 6ND."""
+    otherwise: dict[str, list[str]] = {}
+    for answer in answers.laws:
+        if answer.counted:
+            otherwise.setdefault(answer.counted, []).append(_name(answer.law))
+    return [f"N and C of {listed(names)}: {counted}." for counted, names in otherwise.items()]
 
 
 def _of_slopes(slopes: Mapping[str, tuple[float, float]]) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import ANSWERS, MIXTURE
-from isoflop.choices import PARAMS
+from isoflop.counting import PARAMS
 from isoflop.escape import unmarked
 from isoflop.estimates.allocation import (
     BUT,

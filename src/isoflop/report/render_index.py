@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import APPROACHES, MIXTURE, NAMES
+from isoflop.counting import SIZES
 from isoflop.drawing import exponents, style, svg
 from isoflop.escape import BREAK, link, markdown
 from isoflop.estimates.estimate import Estimate
@@ -296,8 +297,10 @@ def _recommended(sweep: IndexedSweep) -> str:
     flops, params, per_param = (
         float(first[name]) for name in ("flops", "params", "tokens_per_param")
     )
+    # a study's report may be of an earlier version, whose tables did not say
+    counted = SIZES[first.get("params_counted", "total")]
     shown = (
-        f"{_sizes(first, 'params')} parameters, {_sizes(first, 'tokens')} tokens {BREAK} "
+        f"{_sizes(first, 'params')} {counted}, {_sizes(first, 'tokens')} tokens {BREAK} "
         f"[at {power(flops)} FLOPs; *D*/*N* = {ratio(per_param)}]{{.ci}}"
     )
     return sorted_by(shown, params)

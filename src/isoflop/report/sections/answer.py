@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE, NAMES
-from isoflop.choices import PARAMS
+from isoflop.counting import PARAMS
 from isoflop.escape import BREAK
 from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import NONE, distance, fixed, interval, of_level

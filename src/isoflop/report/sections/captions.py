@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from isoflop.approach import IN_PROSE
-from isoflop.choices import PARAMS
+from isoflop.counting import PARAMS
 from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.diagnostics import (
     LATE,

@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.cells import cell_of, repeats_in, settings_of
-from isoflop.choices import FLOPS, PARAMS
+from isoflop.counting import FLOPS, PARAMS
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
 from isoflop.estimates.announced import equal_compute

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from isoflop.choices import PARAMS
+from isoflop.counting import PARAMS
 from isoflop.estimates.allocation import UNKNOWN, reach
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import count, decades_beyond, fixed

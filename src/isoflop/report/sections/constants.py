@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 from isoflop.approach import NAMES
 from isoflop.counting import PF_DAY
 from isoflop.estimates.diagnostics import KaplanDiagnostics
-from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.estimate import Calibration, Estimate
 from isoflop.numbers import NONE, of_level, parameter
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
     from isoflop.estimates.quantities import Quantity
@@ -41,6 +41,9 @@ SYMBOLS: Final = {
 FILE_ALONE: Final = ("N_coefficient", "D_coefficient", "L_coefficient")
 """Coefficients of power laws: their intervals span decades, so digits tell a reader nothing."""
 
+UNCHECKED: Final = "§"
+"""Sign of percentiles beside intervals whose ends simulated sweeps have placed."""
+
 
 def constants_table(inputs: ReportInputs) -> Table | None:
     """Tabulate the constants of every approach and law; None where nothing was fitted."""
@@ -59,9 +62,11 @@ def constants_table(inputs: ReportInputs) -> Table | None:
         for name, quantity in _constants(estimate).items():
             paper = beside.get(name)
             ends = [quantity.intervals.get(k, (None, None)) for k in ("0.8", "0.95")]
+            unchecked = _is_unchecked(estimate, quantity)
+            placed = None if not quantity.intervals else "yes" if quantity.levels else "no"
             data.append([
                 approach, name, quantity.value, *(end for pair in ends for end in pair),
-                total.get(name), paper,
+                placed, total.get(name), paper,
             ])  # fmt: skip
             if name in FILE_ALONE:
                 continue
@@ -69,7 +74,7 @@ def constants_table(inputs: ReportInputs) -> Table | None:
                 f"**{NAMES[approach]}**" if first else NAMES[approach],
                 SYMBOLS.get(name, f"*{name}*" if len(name) == 1 else f"`{name}`"),
                 parameter(quantity.value),
-                of_level(quantity, 0.95, parameter),
+                of_level(quantity, 0.95, parameter) + (UNCHECKED if unchecked else ""),
                 NONE if name not in total else parameter(total[name]),
                 NONE if paper is None else parameter(paper, 3),
             ])  # fmt: skip
@@ -88,11 +93,29 @@ def constants_table(inputs: ReportInputs) -> Table | None:
         ),
         rows=rows,
         data_columns=(
-            "law", "parameter", "value", "lo80", "hi80", "lo95", "hi95", "total_6nd", "published",
+            "law", "parameter", "value", "lo80", "hi80", "lo95", "hi95", "ends_placed",
+            "total_6nd", "published",
         ),
         data=data,
+        notes=_notes(rows),
         classes=' .dense .sortable widths="1.3 1.5 1 1.6 1 0.9"',
     )  # fmt: skip
+
+
+def _is_unchecked(estimate: Estimate, quantity: Quantity) -> bool:
+    """Tell percentiles of an estimate from the intervals that were checked on simulated sweeps."""
+    checked = isinstance(estimate.calibration, Calibration)
+    return checked and bool(quantity.intervals) and not quantity.levels
+
+
+def _notes(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Explain the sign of percentiles, where there are any."""
+    if not any(UNCHECKED in cell for row in rows for cell in row):
+        return []
+    return [
+        f"{UNCHECKED} percentiles of the refits, which no simulated sweep was asked to check: no "
+        "answer rests on this constant alone."
+    ]
 
 
 def _constants(estimate: Estimate) -> Mapping[str, Quantity]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import NAMES
-from isoflop.choices import FLOPS, PARAMS
+from isoflop.counting import FLOPS, PARAMS
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.numbers import NONE, fixed, listed, percent, probability

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
-from isoflop.choices import CHOICES, PARAMS
+from isoflop.choices import CHOICES
+from isoflop.counting import PARAMS, SIZES
 from isoflop.escape import BREAK
 from isoflop.estimates.allocation import UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
@@ -72,11 +73,12 @@ INEXACT: Final = ", not exact"
 SHOWN_PUBLISHED: Final = ("Hoffmann 1 Envelope", "Kaplan, Cmin = C")
 """The published laws that stand below the sweep's own; the CSV has all."""
 DATA: Final = (
-    "flops", "law", "source", "params", "params_lo80", "params_hi80", "params_lo95", "params_hi95",
+    "flops", "law", "source", "params_counted", "flops_counted",
+    "params", "params_lo80", "params_hi80", "params_lo95", "params_hi95",
     "tokens", "tokens_lo80", "tokens_hi80", "tokens_lo95", "tokens_hi95",
     "tokens_per_param", "tokens_per_param_lo80", "tokens_per_param_hi80",
     "tokens_per_param_lo95", "tokens_per_param_hi95",
-    "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95",
+    "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95", "loss_doubted",
     "decades_beyond_data", "covers", "forecasts", "weight", "left_out",
 )  # fmt: skip
 
@@ -193,16 +195,11 @@ def headline_budget(inputs: ReportInputs) -> float | None:
 
 def _title(answer: Estimate | Mixture, optimum: Optimum) -> str:
     """Say what was found."""
-    kind = "" if answer.counting.params == "total" else f"{_counted(answer)} "
     return (
         f"At {power(optimum.flops, hand=PLAIN)} FLOPs, train "
-        f"{count(optimum.params.value, hand=PLAIN)} {kind}parameters on "
+        f"{count(optimum.params.value, hand=PLAIN)} {SIZES[answer.counting.params]} on "
         f"{count(optimum.tokens.value, hand=PLAIN)} tokens"
     )
-
-
-def _counted(answer: Estimate | Mixture) -> str:
-    return PARAMS[answer.counting.params].replace(" *N*", "")
 
 
 def _why_no_ends(a: Quantity) -> str:
@@ -654,11 +651,12 @@ def _data(
     data: list[list[Value]] = []
     for flops in budgets:
         for name, optimum in inputs.every_answered(flops).items():
-            member = _member(inputs, name)
+            member, counting = _member(inputs, name), inputs.every_answer[name].counting
             quantities = (optimum.params, optimum.tokens, optimum.tokens_per_param, optimum.loss)
             data.append([
-                flops, name, "sweep",
+                flops, name, "sweep", counting.params, counting.flops,
                 *(value for quantity in quantities for value in flat(quantity)),
+                None if optimum.loss is None else _passed(stands[name].doubts_loss),
                 optimum.decades_beyond_data,
                 _passed(stands[name].covers), _passed(stands[name].forecasts),
                 *((None, None) if member is None else (member.weight, member.left_out)),
@@ -667,9 +665,10 @@ def _data(
             if law.rounded:
                 continue
             blank: list[Value] = [None] * 4
+            counted = ("nonembedding", "kaplan") if law.approach == "kaplan" else ("total", "6nd")
             data.append([
-                flops, law.plain, "published", law.params, *blank, law.tokens, *blank,
-                law.tokens / law.params, *blank, *[None] * 5, *[None] * 5,
+                flops, law.plain, "published", *counted, law.params, *blank, law.tokens, *blank,
+                law.tokens / law.params, *blank, *[None] * 6, *[None] * 5,
             ])  # fmt: skip
     return data
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from isoflop.choices import CURVES, FLOPS, PARAMS
+from isoflop.choices import CURVES
+from isoflop.counting import FLOPS, PARAMS
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw
 from isoflop.numbers import Hand, number_of, power, significant
