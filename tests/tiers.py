@@ -29,6 +29,10 @@ TORCH: Final = tuple(
 
 SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
+        "approaches/estimators/test_cost.py": (
+            "test_laws_under_another_cost_are_refused_and_judge_no_profile",
+            "test_the_counting_that_the_refusal_names_gives_the_best_size",
+        ),
         "approaches/estimators/test_data_constrained.py": (
             "test_a_known_law_is_recovered",
             "test_another_corpus_has_another_entropy",

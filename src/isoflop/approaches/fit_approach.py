@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import APPROACHES, IN_PROSE, WITHIN
+from isoflop.approaches.estimators.cost import require_cost
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import (
     FRONTIERS,
@@ -124,6 +125,7 @@ def fit_approach(
     try:
         fitted = fit(losses, approach, settings, published=published, threads=threads)
         require_identified(fitted)
+        require_cost(fitted)
         flops = fitted.flops_range[1] * 10.0 ** np.array(DECADES)
         _require_optima(fitted, flops)
         resamples = resample(fitted, settings.bootstrap)

@@ -74,7 +74,8 @@ def mix_laws(
         if isinstance(estimate := estimates[law], Estimate) and estimate.by_form is None
     }
     if not fitted:
-        reasons = " ".join(_missing(estimates[law]) for law in settings.mixture.laws)
+        # laws may be refused for one and the same reason
+        reasons = " ".join(dict.fromkeys(_missing(estimates[law]) for law in settings.mixture.laws))
         refused = NoMixture(
             sweep=sweep,
             settings=chosen,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from isoflop.approaches.estimators.cost import other_cost
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.forecasts.weights import unrejected_weights
 from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
@@ -60,8 +61,12 @@ def truths_of(
 
     Raises
     ------
-    UnderdeterminedError : the sweep determines no law of the set.
+    UnderdeterminedError : the sweep determines no law of the set, or what its tokens cost is no
+        power of N, so that the optima of all of them would be those of another cost.
     """
+    missed = other_cost(observations)
+    if missed is not None:
+        raise UnderdeterminedError(f"no optimum of a law is known to compare with: {missed.words}")
     alone = settings.without_priors()
     coarse = alone.parametric.model_copy(update={"starts": "coarse"})
     quick = alone.model_copy(update={"parametric": coarse})
