@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from isoflop.estimates.draws import TEXTS, Draws
 from isoflop.estimates.estimate import Estimate, Provenance, Refusal, write_estimate
 from isoflop.estimates.forecasts import Forecasts, NoForecasts, write_forecasts
 from isoflop.estimates.mixture import Mixture, NoMixture, optima_of_mixture, read_mixture
-from isoflop.estimates.recommendation import standing
+from isoflop.estimates.recommendation import recommend, standing
 from isoflop.numbers import UNSURE
 from isoflop.tables import Losses, write_table
 
@@ -284,6 +285,71 @@ def test_a_law_that_was_refused_takes_no_part(fitted: tuple) -> None:
     assert isinstance(found, NoMixture)
     assert "Too few runs." in found.refused
     assert empty.is_empty()
+
+
+def test_the_law_that_is_left_where_the_others_are_open_is_no_mixture(fitted: tuple) -> None:
+    """The product law alone made all of "the mixture", within reach: no law is above it."""
+    estimates, draws, forecasts = fitted
+    refusal = Refusal(
+        approach="nested",
+        sweep="s",
+        settings=ApproachesSettings(),
+        refused="The best size is open.",
+        leaves_open=True,
+        provenance=PROVENANCE,
+    )
+    asked = settings(laws=("parametric", "nested", "product"))
+    # approach 3 is a special case of the nested law, whatever its resamples say
+    left = {"nested": refusal, **{law: estimates[law] for law in ("parametric", "product")}}
+    found, empty = mix_laws(left, draws, forecasts, asked, sweep="s", provenance=PROVENANCE)
+    assert isinstance(found, NoMixture)
+    assert found.leaves_open
+    assert empty.is_empty()
+    assert "the law with a product term alone keeps the best size within bounds" in found.refused
+    assert (
+        "The numbers of 3 Parametric come from the law’s form, not from the runs: it is a special "
+        "case of the nested law, and The best size is open." in found.refused
+    )
+    shown = {law: estimates[law] for law in ("parametric", "product")}
+    assert recommend(shown, forecasts, found) is None
+    assert recommend(shown, forecasts, found.model_copy(update={"leaves_open": False})) is not None
+    # too few runs for a law say nothing of the others
+    few = refusal.model_copy(update={"leaves_open": False})
+    kept, _ = mix_laws(
+        left | {"nested": few}, draws, forecasts, asked, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(kept, Mixture)
+    # one law that was asked for alone is what was asked for
+    alone, _ = mix_laws(
+        left, draws, forecasts, settings(laws=("product",)), sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(alone, Mixture)
+
+
+def test_a_mixture_whose_laws_lie_far_apart_within_the_data_is_none(fitted: tuple) -> None:
+    estimates, draws, forecasts = fitted
+    laws = ("parametric", "product")
+
+    def apart(factor: float) -> Mixture | NoMixture:
+        moved = {
+            law: Draws({**draws[law].columns, "A": draws[law].columns["A"] * by})
+            for law, by in zip(laws, (factor**-0.32, factor**0.32), strict=True)
+        }
+        found, _ = mix_laws(
+            estimates, moved, forecasts, settings(laws=laws, weights="equal"), sweep="s",
+            provenance=PROVENANCE,
+        )  # fmt: skip
+        return found
+
+    assert isinstance(apart(4.0), Mixture)
+    none = apart(20.0)
+    assert isinstance(none, NoMixture)
+    assert none.leaves_open
+    assert re.search(
+        r"the mixture of the laws does not determine the best size in sweep s: at .* FLOPs, the "
+        r"\w+ (compute )?of the data, 80 % of the draws put it between .* where 9 is the most",
+        none.refused,
+    )
 
 
 def test_the_command_writes_what_the_function_gives(

@@ -620,19 +620,24 @@ def test_an_answer_whose_draws_have_none_says_so(estimates: Path) -> None:
     assert "within reach by distance, but in 1 % of the draws no compute gives that" in text
     assert f"{count(params.value, hand=PLAIN)} ({NONE})" in text
     assert f"Where they are more than 0.5 %, no interval is given ({NONE})" in text
-    # one that is open at the wider level alone is named, whichever law's it is
+    # beyond the data one that is open is named, whichever law's it is
     far = within.model_copy(
-        update={"params": params.model_copy(update={"intervals": {"0.95": (1e5, 1.5e6)}})}
+        update={
+            "params": params.model_copy(update={"intervals": {"0.95": (1e5, 1.5e6)}}),
+            "decades_beyond_data": 0.5,
+        }
     )
     assert "however near the data: Mixture of laws: N is open by a factor of 15" in told(far)
-    # an interval that is too wide within the data is refused, as a fit of that width is
-    wide = {"intervals": {"0.8": (1e5, 9.1e5)}}
+    # within them it has no number: 109M to 2.56B stood there as an answer
+    wide, wider = ({"intervals": {level: (1e5, 9.1e5)}} for level in ("0.8", "0.95"))
     for opened in (
         within.model_copy(update={"unanswered": 0.03}),
         within.model_copy(update={"params": params.model_copy(update=wide)}),
+        within.model_copy(update={"params": params.model_copy(update=wider)}),
+        within.model_copy(update={"tokens": tokens.model_copy(update=wider)}),
     ):
         assert not opened.is_determined
-        assert "these runs do not determine it: within their own data the 80 %" in told(opened)
+        assert "these runs do not determine it: within their own data the 95 %" in told(opened)
         assert f"{count(params.value, hand=PLAIN)} (" not in told(opened).splitlines()[0]
         assert "however near the data: Mixture" not in told(opened)
         beyond = opened.model_copy(update={"decades_beyond_data": 0.1})

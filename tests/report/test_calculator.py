@@ -754,7 +754,7 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
     product["least"], product["own"] = 3e9, [None] * 6
     pages = []
     for data, row in (([1e11, 1e13], [x, 0.012, 1.0]), ([1e11, 1e15], [x, 0.0, 9.1])):
-        mixture["data"], mixture["open"] = data, {"loss": [row]}
+        mixture["data"], mixture["open"] = data, {"loss": [row], "flops": [row]}
         mixture["ends"]["loss"] = []
         page = re.sub(
             r'(?s)(<script type="application/json" id="frontiers">).*?(</script>)',
@@ -779,6 +779,7 @@ def test_the_page_says_where_an_answer_is_open_or_missing(
     assert f": {UNKNOWN}." in far[1]
     assert below[0] == {}
     assert below[1].endswith("has no best size below 3 × 10⁹ FLOPs.")
-    script = STATES.replace("WORDS", json.dumps(states))
-    ((shown, note),) = told(pages[1], script, width=1400)
-    assert (shown, note) == ({}, UNDETERMINED)
+    # so at a given C, which only whole fits were refused for
+    script = STATES.replace("WORDS", json.dumps([*states, "asked=flops&value=1e14&law=mixture"]))
+    for shown, note in told(pages[1], script, width=1400):
+        assert (shown, note) == ({}, UNDETERMINED)

@@ -13,11 +13,14 @@ from isoflop.approach import APPROACHES, IN_PROSE, WITHIN
 from isoflop.approaches.estimators.cost import require_cost
 from isoflop.approaches.estimators.curvature import describe_bend
 from isoflop.approaches.estimators.identifiability import (
+    CALIBRATED_MEANS,
     FRONTIERS,
     NO_PLANE,
     by_design,
+    places_of,
     require_determined,
     require_identified,
+    require_narrow,
 )
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
@@ -135,18 +138,20 @@ def fit_approach(
         by_form = _by_form(fitted, nesting, settings)
         if by_form is not None and approach not in APPROACHES:
             raise OpenSizeError(f"approach '{approach}' of sweep {sweep} answers by {by_form}")
+        calibrated = _calibrated([fitted, nesting], settings, threads=threads)
+        simulations = [truth.simulations for truth in calibrated.checked]
+        require_calibrated(fitted, refits.parameters, simulations)
     except (MissingFactError, UnderdeterminedError) as error:
         refusal = Refusal(
             approach=approach,
             sweep=sweep,
             settings=chosen,
             refused=f"{error}{_left_out_before(left_out)}",
+            leaves_open=isinstance(error, OpenSizeError),
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
     influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
-    calibrated = _calibrated([fitted, nesting], settings, threads=threads)
-    simulations = [truth.simulations for truth in calibrated.checked]
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
     n_runs, n_points = fitted.n_used
@@ -173,6 +178,7 @@ def fit_approach(
         cautions=[
             *([] if by_form is None else [f"These numbers come from {by_form}"]),
             *fitted.cautions(),
+            *fitted.confounded(by_form=by_form is not None),
             *influence_cautions(influence, seeds_beside(fitted.observations)),
             *twin_cautions(fitted.observations),
             *expert_cautions(fitted.observations),
@@ -225,6 +231,41 @@ def _by_form(fitted: Fit, nesting: Fit | None, settings: ApproachesSettings) -> 
     except UnderdeterminedError:  # as of too few runs
         return None
     return None
+
+
+def require_calibrated(fitted: Fit, draws: Floats, simulations: Sequence[Simulations]) -> None:
+    """Ask of calibrated intervals what ``require_determined`` asks of resamples.
+
+    Parameters
+    ----------
+    fitted : the fit to all runs.
+    draws : (draws, parameters) fitted to resamples; NaN where refused.
+    simulations : of each law that may be true; empty where intervals are percentiles.
+
+    Raises
+    ------
+    OpenSizeError : one is too wide within the data.
+    """
+    if not simulations:
+        return
+    flops = places_of(fitted)
+    names = [f"params_opt_{c!r}" for c in flops.tolist()]
+    best = describe(
+        fitted.law,
+        fitted.parameters[None],
+        draws,
+        flops,
+        simulations,
+        names=names,
+        summarised=False,
+    )
+    require_narrow(
+        flops,
+        [best[name].intervals.get(str(min(LEVELS))) if name in best else None for name in names],
+        whose=f"approach '{fitted.approach}'",
+        sweep=fitted.observations.sweep,
+        means=CALIBRATED_MEANS,
+    )
 
 
 def _left_out_before(left_out: pl.DataFrame | None) -> str:

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from isoflop.approach import LAWS, NAMES
+from isoflop.approach import IN_PROSE, LAWS, NAMES, WITHIN
+from isoflop.approaches.estimators.identifiability import (
+    CALIBRATED_MEANS,
+    percentiles_mean,
+    places_in,
+    require_narrow,
+)
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
-from isoflop.errors import IsoflopError
+from isoflop.errors import IsoflopError, OpenSizeError
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
 from isoflop.estimates.draws import Draws
-from isoflop.estimates.estimate import DECADES, Estimate, optima_of
+from isoflop.estimates.estimate import DECADES, Estimate, Refusal, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import (
@@ -25,13 +31,14 @@ from isoflop.estimates.mixture import (
     influence_of_mixture,
     of_rejected,
 )
+from isoflop.numbers import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from isoflop.approach import Approach
     from isoflop.config.approaches import ApproachesSettings
-    from isoflop.estimates.estimate import Provenance, Refusal
+    from isoflop.estimates.estimate import Provenance
     from isoflop.estimates.forecasts import NoForecasts, Score
     from isoflop.estimates.mixture import MixtureCheck, PlacedLevels
 
@@ -68,28 +75,44 @@ def mix_laws(
     every law, null where they are another's. A resample in which a law was refused gives no draw.
     """
     chosen = settings.only("counting", "bootstrap", "mixture")
+    missing = {law: _missing(law, estimates) for law in settings.mixture.laws}
     fitted = {
         law: estimate
-        for law in settings.mixture.laws
-        if isinstance(estimate := estimates[law], Estimate) and estimate.by_form is None
+        for law, why in missing.items()
+        if not why and isinstance(estimate := estimates[law], Estimate)
     }
-    if not fitted:
-        # laws may be refused for one and the same reason
-        reasons = " ".join(dict.fromkeys(_missing(estimates[law]) for law in settings.mixture.laws))
-        refused = NoMixture(
+    open_laws = [law for law in settings.mixture.laws if _leaves_open(law, estimates)]
+
+    def refused(why: str, *, leaves_open: bool) -> tuple[NoMixture, pl.DataFrame]:
+        none = NoMixture(
             sweep=sweep,
             settings=chosen,
-            refused=f"no law of the loss is determined. {reasons}",
+            refused=why,
+            leaves_open=leaves_open,
             provenance=provenance,
         )
-        return refused, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
+        return none, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
+
+    # laws may be refused for one and the same reason
+    reasons = " ".join(filter(None, dict.fromkeys(missing.values())))
+    if not fitted:
+        return refused(f"no law of the loss is determined. {reasons}", leaves_open=bool(open_laws))
+    if len(fitted) == 1 and open_laws:
+        (only,) = fitted
+        verb = "leaves" if len(open_laws) == 1 else "leave"
+        return refused(
+            f"of the laws of the set {IN_PROSE[only]} alone keeps the best size within bounds, and "
+            f"{listed([IN_PROSE[law] for law in open_laws])} {verb} it open, so that no distance "
+            f"between laws is known and what one form says may be of that form. {reasons}",
+            leaves_open=True,
+        )
     cuts = forecasts.cuts if isinstance(forecasts, Forecasts) else []
     misfits = {law: _misfit(estimate) for law, estimate in fitted.items()}
     weighting, weights = weights_of(list(fitted), cuts, misfits, settings.mixture)
     members = [
         _member(
             law,
-            estimates[law],
+            estimates,
             dict(zip(fitted, weights.tolist(), strict=True)).get(law, 0.0),
             forecasts,
             settings,
@@ -135,15 +158,70 @@ def mix_laws(
         loss_doubt=_doubt(forecasts),
         provenance=provenance,
     )
+    try:
+        _require_narrow(mixture, Draws.of(table))
+    except OpenSizeError as error:
+        return refused(str(error), leaves_open=True)
     return mixture, table
 
 
-def _missing(outcome: Estimate | Refusal) -> str:
+def _require_narrow(mixture: Mixture, draws: Draws) -> None:
+    """Ask of the mixture's intervals what is asked of an approach's.
+
+    Raises
+    ------
+    OpenSizeError : one is too wide within the data that all its laws saw.
+    """
+    flops = places_in(mixture.flops_range)
+    best = describe_mixture(mixture.mixed, draws, flops, mixture.levels)
+    sizes = [best.get(f"params_opt_{c!r}") for c in flops.tolist()]
+    level = str(min(LEVELS))
+    require_narrow(
+        flops,
+        [None if size is None else size.intervals.get(level) for size in sizes],
+        whose="the mixture of the laws",
+        sweep=mixture.sweep,
+        means=CALIBRATED_MEANS if mixture.placed else percentiles_mean("draws"),
+    )
+
+
+def _missing(law: Approach, outcomes: Mapping[Approach, Estimate | Refusal]) -> str:
     """Say why a law takes no part whatever the runs say of its form; empty where it may."""
+    outcome = outcomes[law]
     if not isinstance(outcome, Estimate):
         return outcome.refused
-    name, by_form = NAMES[outcome.approach], outcome.by_form
-    return "" if by_form is None else f"The numbers of {name} come from {by_form}"
+    numbers = f"The numbers of {NAMES[law]} come from "
+    if outcome.by_form is not None:
+        return f"{numbers}{outcome.by_form.removesuffix('.')}."
+    wider = _open_around(law, outcomes)
+    if wider is None:
+        return ""
+    return (
+        f"{numbers}the law’s form, not from the runs: it is a special case of "
+        f"{IN_PROSE[wider.approach]}, and {wider.refused}"
+    )
+
+
+def _open_around(law: Approach, outcomes: Mapping[Approach, Estimate | Refusal]) -> Refusal | None:
+    """Give the refusal of the law that has this one as a special case, where it is open.
+
+    Resamples of that law are asked while this one is fitted, what simulated sweeps made of its
+    intervals is not.
+    """
+    outcome, wider = outcomes[law], outcomes.get(WITHIN.get(law, ""))
+    if not isinstance(wider, Refusal) or not wider.leaves_open:
+        return None
+    # priors of the law's own exponents may narrow what the other leaves open
+    has_priors = bool(getattr(getattr(outcome.settings, law, None), "priors", None))
+    return None if has_priors else wider
+
+
+def _leaves_open(law: Approach, outcomes: Mapping[Approach, Estimate | Refusal]) -> bool:
+    """Tell whether a law of the set, or its form alone, leaves the best size open."""
+    outcome = outcomes[law]
+    if isinstance(outcome, Refusal):
+        return outcome.leaves_open
+    return outcome.by_form is not None or _open_around(law, outcomes) is not None
 
 
 def _checks(
@@ -206,16 +284,16 @@ def _draws(
 
 def _member(
     law: Approach,
-    estimate: Estimate | Refusal,
+    estimates: Mapping[Approach, Estimate | Refusal],
     weight: float,
     forecasts: Forecasts | NoForecasts,
     settings: ApproachesSettings,
 ) -> Member:
-    scores = _scores(law, forecasts)
+    estimate, scores = estimates[law], _scores(law, forecasts)
     fitted = isinstance(estimate, Estimate)
     left_out = None
-    if not isinstance(estimate, Estimate) or estimate.by_form is not None:
-        left_out = _missing(estimate)
+    if not isinstance(estimate, Estimate) or _missing(law, estimates):
+        left_out = _missing(law, estimates)
     elif law not in settings.mixture.laws:
         left_out = "approaches.mixture.laws does not name it"
     elif weight == 0.0 and settings.mixture.weights == "unrejected":

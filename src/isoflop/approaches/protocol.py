@@ -188,6 +188,16 @@ class Fit(ABC):
     def cautions(self) -> list[str]:
         """Say what a reader must know before using the numbers, in whole sentences."""
 
+    def confounded(self, *, by_form: bool) -> list[str]:  # noqa: ARG002
+        """Say which answers the parameters leave open that these runs hardly tell apart.
+
+        Parameters
+        ----------
+        by_form : whether the law's form answers, and not the runs; its standard errors are then of
+            the form, too, and say of nothing that the runs determine it.
+        """
+        return []
+
     def recounted(self, observations: Observations) -> Fit | None:  # noqa: ARG002
         """Give the same fit with C counted otherwise; None where the fit itself depends on C.
 

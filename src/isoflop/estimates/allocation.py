@@ -59,8 +59,9 @@ BUT: Final = " by distance, but "
 OPEN_WORDS: Final = " is open by a factor of "
 NEVER_WORDS: Final = " of the draws no compute gives that"
 UNDETERMINED: Final = (
-    f"These runs do not determine it: within their own data the {per_cent(min(LEVELS))} interval "
-    f"of N or D spans more than a factor of {OPEN:g}, or has no end."
+    f"These runs do not determine it: within their own data the {per_cent(max(LEVELS))} interval "
+    f"of N or D spans more than a factor of {OPEN:g}, or that of {per_cent(min(LEVELS))} has no "
+    "end."
 )
 """What stands in place of an answer that is open within the data."""
 
@@ -121,13 +122,16 @@ class Allocation(Section):
 
     @property
     def factor(self) -> float:
-        """Ratio of the ends of the narrower interval of N or D, whichever spans more; 1 without."""
-        level = str(min(LEVELS))
-        return max(_factor(self.params, level), _factor(self.tokens, level))
+        """Ratio of the ends of the widest interval of N or D; 1 without any."""
+        return factor_of(self.params, self.tokens)
 
     @property
     def is_determined(self) -> bool:
-        """Whether the runs determine it, as a fit of theirs must be determined within the data."""
+        """Whether the runs determine it: within the data no interval beside a number may be open.
+
+        It is asked at the level that stands beside the number, so that what is shown within the
+        data spans no more than is said; whole fits are refused at the narrower one.
+        """
         if self.decades_beyond_data is None or round(self.decades_beyond_data, 1) > 0.0:
             return True
         return self.factor <= OPEN and not is_doubtful(self.unanswered, min(LEVELS))
@@ -170,6 +174,11 @@ def open_words(params: Quantity, tokens: Quantity) -> str:
         if factor > OPEN:
             return f"{name}{OPEN_WORDS}{count(factor, 2, PLAIN)}"
     return ""
+
+
+def factor_of(params: Quantity, tokens: Quantity) -> float:
+    """Give the ratio of the ends of the widest interval of N or D; 1 where neither has any."""
+    return max(_factor(quantity, str(level)) for quantity in (params, tokens) for level in LEVELS)
 
 
 def _factor(quantity: Quantity, level: str) -> float:

@@ -39,7 +39,14 @@ from isoflop.estimates.estimate import (
 from isoflop.estimates.forecasts import read_forecasts
 from isoflop.estimates.inference import ServedAllocation, allocate_served, served_columns
 from isoflop.estimates.levels import NoLevel
-from isoflop.estimates.mixture import KEY, Mixture, answers_of, of_rejected, read_mixture
+from isoflop.estimates.mixture import (
+    KEY,
+    Mixture,
+    NoMixture,
+    answers_of,
+    of_rejected,
+    read_mixture,
+)
 from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import (
@@ -78,7 +85,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Refusal
     from isoflop.estimates.forecasts import Forecasts, NoForecasts
-    from isoflop.estimates.mixture import Member, NoMixture
+    from isoflop.estimates.mixture import Member
 
 ZEROS: Final = re.compile(r"(?<=\d)\.0+(?=\D|$)|(?<=\.\d)0+(?=\D|$)")
 PASSED: Final = {True: "yes", False: "no", None: NONE}
@@ -162,6 +169,8 @@ class Answers(Section):
     """Why it is recommended."""
     mixes_rejected: str = ""
     """Which laws take part in the mixture though the runs reject them; empty where none does."""
+    leaves_open: bool = False
+    """Whether the laws of the loss together leave the best size open; see ``NoMixture``."""
     not_exact: str = ""
     """Which laws miss the runs by more than replicates differ, in words; empty where none does."""
     card: str | None
@@ -401,6 +410,7 @@ def ask(
         recommended=None if chosen is None else chosen.key,
         rule=None if chosen is None else chosen.rule,
         mixes_rejected=of_rejected(mixture.members) if isinstance(mixture, Mixture) else "",
+        leaves_open=isinstance(mixture, NoMixture) and mixture.leaves_open,
         not_exact=not_exact(fitted.values(), "{:.1g}".format),
         card=None
         if machine is None
@@ -628,6 +638,7 @@ def as_html(answers: Answers) -> str:
     return f"{sentence}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+LEFT_OPEN: Final = "the laws of the loss leave the best size open, whatever one of them says alone"
 NUMBERS: Final[dict[Asked, Callable[[float], str]]] = {
     "flops": lambda value: f"{power(value, hand=PLAIN)} FLOPs",
     "loss": lambda value: f"a loss of {value:g}",
@@ -651,7 +662,9 @@ def _summary(answers: Answers) -> list[str]:
     best = answers.laws[0]
     allocation = best.allocation
     if answers.recommended is None or allocation is None:
-        why = "" if answers.recommended is None else f": {_unmet(best, answers)}"
+        why = f": {LEFT_OPEN}" if answers.leaves_open else ""
+        if answers.recommended is not None:
+            why = f": {_unmet(best, answers)}"
         return [f"{asked}: sweep {answers.sweep} has no answer{why}"]
     words = RULES[answers.rule] if answers.rule is not None else ""
     sizes = (
@@ -907,11 +920,7 @@ def _notes(answers: Answers) -> list[str]:
         if answer.allocation is not None and (reasons := _without(answer.allocation))
     ]
     notes += _of_priors(answers)
-    unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
-    if unmixed:
-        notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
-    if answers.mixes_rejected:
-        notes.append(answers.mixes_rejected)
+    notes += _of_mixture(answers)
     if any(answer.doubts_loss for answer in answers.laws):
         notes.append(DOUBTED)
     if without:
@@ -929,6 +938,19 @@ def _of_counting(answers: Answers) -> list[str]:
         if answer.counted:
             otherwise.setdefault(answer.counted, []).append(_name(answer.law))
     return [f"N and C of {listed(names)}: {counted}." for counted, names in otherwise.items()]
+
+
+def _of_mixture(answers: Answers) -> list[str]:
+    """Say which laws the mixture lacks, or takes though the runs reject them, and why."""
+    notes = []
+    unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
+    if unmixed:
+        notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
+    if answers.leaves_open and answers.recommended is not None:
+        notes.append(f"No law of the loss is recommended: {LEFT_OPEN}.")
+    if answers.mixes_rejected:
+        notes.append(answers.mixes_rejected)
+    return notes
 
 
 def _of_slopes(slopes: Mapping[str, tuple[float, float]]) -> str:

@@ -275,6 +275,8 @@ class Refusal(Section):
     settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
+    leaves_open: bool = False
+    """Whether the runs allow a fit that leaves the best size open: its law would answer."""
     provenance: Provenance
 
     def __str__(self) -> str:

@@ -21,8 +21,8 @@ LEVELS: Final = (0.8, 0.95)
 """Confidence levels of every interval: part of the format of estimates, tables and forecasts."""
 OPEN: Final = 9.0
 """Ratio of the ends of an interval of N or D beyond which it is open, a factor of three either way.
-Where the widest is, an answer is called so, however near the data; where the narrowest is, within
-the data, there is no answer."""
+Where the widest is, an answer beyond the data is called so, and one within them is none; where the
+narrowest is, within the data, the fit is refused."""
 
 COVERAGE_SLACK: Final = 0.03
 """Coverage this far below its confidence level still counts as that level."""

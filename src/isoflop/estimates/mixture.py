@@ -294,6 +294,9 @@ class NoMixture(Section):
     settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
+    leaves_open: bool = False
+    """Whether the laws of the set leave the best size open: then none of them by itself is an
+    answer, however narrow its interval."""
     provenance: Provenance
 
     def __str__(self) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, MIXTURE
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, MIXTURE
 from isoflop.estimates.diagnostics import REJECTED, lack_of_fit, misses, rejected_at
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
-from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.numbers import UNSURE, listed
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from isoflop.approach import Approach, Row
     from isoflop.estimates.forecasts import NoForecasts, Score
-    from isoflop.estimates.mixture import NoMixture
 
 Rule = Literal["mixture", "both", "coverage", "forecast", "none", "untested"]
 RULES: Final[dict[Rule, str]] = {
@@ -191,11 +190,17 @@ def recommend(
     intervals, as it is in no approach's. Else the approach that passed both tests, else the one
     whose intervals cover, else the one that forecasts, else any. Of several, the one whose interval
     for a is narrowest. Kaplan's law counts other parameters, and stands back. Where there is an
-    approach that every report shows, no other law is chosen, nor does it bear on the choice.
+    approach that every report shows, no other law is chosen, nor does it bear on the choice. Where
+    the laws leave the best size open together, none of them is chosen.
     """
     if isinstance(mixture, Mixture) and len(mixture.mixed) > 1:
         return Recommendation(MIXTURE.key, mixture, "mixture")
-    estimates = {key: fit for key, fit in estimates.items() if fit.by_form is None}
+    estimates = {
+        key: fit
+        for key, fit in estimates.items()
+        if fit.by_form is None
+        and not (key in LAWS and isinstance(mixture, NoMixture) and mixture.leaves_open)
+    }
     shown = {key: estimate for key, estimate in estimates.items() if key in APPROACHES}
     estimates = shown or estimates
     order: tuple[Rule, ...] = ("both", "coverage", "forecast", "untested", "none")

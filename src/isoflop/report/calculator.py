@@ -33,6 +33,7 @@ from isoflop.estimates.allocation import (
     UNDETERMINED,
     UNKNOWN,
     allocate_along,
+    factor_of,
     frontier_at,
     least_flops_of,
     lowest_loss_of,
@@ -197,10 +198,16 @@ def _ends(
     places = np.unique(np.concatenate([np.arange(first, last, ENDS_SPACING), printed]))
     optima = optima_at(answer, draws, np.exp(places).tolist(), summarised=False)
     tables = {"flops": [_row(optimum.flops, "flops", optimum) for optimum in optima]}
+    opened: dict[str, list[list[float | None]]] = {}
+    factors = [factor_of(optimum.params, optimum.tokens) for optimum in optima]
+    if max(factors, default=1.0) > OPEN:
+        opened["flops"] = [
+            _numbers(np.array([np.log(optimum.flops), 0.0, min(factor, UNBOUNDED)]), 6)
+            for optimum, factor in zip(optima, factors, strict=True)
+        ]
     spacing = ENDS_SPACING if isinstance(answer, Mixture) else LAWS_SPACING
     spaced = np.exp(np.append(np.arange(first, last, spacing), last)).tolist()
     along = frontier_at(answer, draws, spaced)
-    opened: dict[str, list[list[float | None]]] = {}
     for asked in ASKED:
         values = [(c, value) for c, value in zip(spaced, along[asked], strict=True) if value]
         allocations = allocate_along(

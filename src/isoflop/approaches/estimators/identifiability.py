@@ -7,6 +7,7 @@ the exponent a rests on the law's form alone, at one budget on the asymmetry of 
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import numpy as np
@@ -15,10 +16,12 @@ from isoflop.approaches.numerics.variable_projection import one_term_squares, va
 from isoflop.approaches.protocol import LEAST_FITTED
 from isoflop.errors import OpenSizeError, UnderdeterminedError
 from isoflop.estimates.diagnostics import LATE
-from isoflop.estimates.intervals import OPEN
+from isoflop.estimates.intervals import LEVELS, OPEN
 from isoflop.numbers import per_cent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
@@ -57,8 +60,17 @@ SAME: Final = 1e-9
 """Losses that differ by no more than this share are equal: what differs is rounding."""
 NO_EFFECT: Final = 0.01
 """p-value of dropping a term above which the runs do not show its effect."""
+CALIBRATED_MEANS: Final = (
+    f"its {per_cent(min(LEVELS))} interval, as wide as it must be to cover so often, puts"
+)
+"""What tells an open size where intervals are placed by simulated sweeps, in words."""
 MOST_ENDED: Final = 0.5
 """Share of the leading runs that may lead until their end."""
+
+
+def percentiles_mean(drawn: str) -> str:
+    """Say in words what tells an open size where intervals are percentiles of draws."""
+    return f"{per_cent(min(LEVELS))} of the {drawn} put"
 
 
 def require_identified(fit: Fit) -> None:
@@ -307,11 +319,22 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
             f"{len(draws)} resamples of them cannot be fitted ({reasons[counts.argmax()]}). "
             "Add sizes and budgets, or repeat runs with other seeds."
         )
-    _require_sizes(fit, draws[kept])
+    flops = places_of(fit)
+    sizes = fit.optima(draws[kept], flops).params
+    # a best size that is nowhere lies beyond all others, and between two such an end is none
+    with np.errstate(invalid="ignore"):
+        ends = np.quantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9], axis=0)
+    require_narrow(
+        flops,
+        [(low, high) for low, high in ends.T.tolist()],
+        whose=f"approach '{name}'",
+        sweep=sweep,
+        means=percentiles_mean("resamples"),
+    )
 
 
-def _require_sizes(fit: Fit, draws: Floats) -> None:
-    """Refuse where the interval of N_opt is too wide at either end of the data, or between.
+def places_of(fit: Fit) -> Floats:
+    """Give the C at which the best size must be determined: both ends of the data, and between.
 
     On runs near a ray the intervals are narrowest somewhere inside the data and widen both ways, so
     the middle alone can look determined where the largest budget, at which the answer is read, is
@@ -320,23 +343,59 @@ def _require_sizes(fit: Fit, draws: Floats) -> None:
     seen = fit.observations
     # a frontier's curves begin far below the places at which it is read
     ends_alone = fit.approach in FRONTIERS
-    low, high = seen.at(_last_points(seen)).flops_range if ends_alone else fit.flops_range
-    flops = np.array([high, np.sqrt(low * high), low])
-    sizes = fit.optima(draws, flops).params
-    least, most = np.nanquantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factors = np.where(least > 0.0, most / least, np.inf)
-    factors = np.where(np.isnan(factors), np.inf, factors)
-    worst = int(factors.argmax())
-    if factors[worst] <= OPEN:
+    return places_in(seen.at(_last_points(seen)).flops_range if ends_alone else fit.flops_range)
+
+
+def places_in(flops_range: tuple[float, float]) -> Floats:
+    """Give the largest C of a range [FLOP], its middle and its least, in that order."""
+    low, high = flops_range
+    return np.array([high, np.sqrt(low * high), low])
+
+
+def require_narrow(
+    flops: Floats,
+    intervals: Sequence[tuple[float, float] | None],
+    *,
+    whose: str,
+    sweep: str,
+    means: str,
+) -> None:
+    """Refuse an allocation whose interval of N_opt is too wide at some place within the data.
+
+    It is asked at 80 %, of resamples and of what is printed alike: at 95 % an end hangs on the last
+    few draws, and on a few simulated sweeps where it was placed by these, so that chance would
+    refuse fits whose answers are narrow elsewhere. An answer that is open at 95 % at its own C has
+    no number all the same, see ``estimates.allocation``.
+
+    Parameters
+    ----------
+    flops : where, as ``places_in`` gives it [FLOP].
+    intervals : the 80 % interval of N_opt at each; None where none is given.
+    whose, sweep, means : for the message: what was fitted to which sweep, and by what it is known.
+
+    Raises
+    ------
+    OpenSizeError : the widest spans more than ``OPEN``.
+    """
+    where = ("the largest compute of", "the middle of", "the least compute of")
+    spans = [
+        (high / low if np.isfinite(high) and low > 0.0 else np.inf, place, c, low, high)
+        for place, c, (low, high) in (
+            (place, c, ends)
+            for place, c, ends in zip(where, flops.tolist(), intervals, strict=True)
+            if ends is not None
+        )
+    ]
+    if not spans:
         return
-    where = ("the largest compute of", "the middle of", "the least compute of")[worst]
+    factor, place, c, low, high = max(spans, key=itemgetter(0))
+    if factor <= OPEN:
+        return
     raise OpenSizeError(
-        f"approach '{fit.approach}' does not determine the best size in sweep {seen.sweep}: at "
-        f"{flops[worst]:.2g} FLOPs, {where} the data, 80 % of the resamples put it between "
-        f"{least[worst]:.2g} and {most[worst]:.2g} parameters, a factor of {factors[worst]:.2g} "
-        f"where {OPEN:g} is the most that is shown. Add sizes on both sides of the best at each "
-        "budget, further budgets, or other seeds of the runs there are."
+        f"{whose} does not determine the best size in sweep {sweep}: at {c:.2g} FLOPs, {place} "
+        f"the data, {means} it between {low:.2g} and {high:.2g} parameters, a factor of "
+        f"{factor:.2g} where {OPEN:g} is the most that is shown. Add sizes on both sides of the "
+        "best at each budget, further budgets, or other seeds of the runs there are."
     )
 
 

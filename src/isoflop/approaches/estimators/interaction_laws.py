@@ -57,8 +57,6 @@ COUNTINGS: Final = (
 PRIOR_PARAMETERS: Final = {"alpha": ALPHA, "beta": BETA, "gamma": K}
 """Among the full parameters, by the name of their prior. alpha and beta are exponents of whole
 terms, gamma included."""
-ILL_CONDITIONED: Final = 1e5
-"""Of the nested law a condition number of some thousands is usual."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +70,8 @@ class LawFit(MultistartFit):
 
     kind: ClassVar[type[InteractionLoss]]
     refits_sweeps: ClassVar[bool] = True
+    # of the nested law a condition number of some thousands is usual
+    ill_conditioned: ClassVar[float] = 1e5
 
     settings: LawSettings
     centred: CentredInteraction
@@ -174,7 +174,7 @@ class LawFit(MultistartFit):
         return tests
 
     def cautions(self) -> list[str]:
-        """Warn of vanished terms, of confounded parameters, of mixed counting and of misfit."""
+        """Warn of vanished terms, of mixed counting and of misfit."""
         cautions = prior_cautions(self.settings)
         cautions += [
             f"{name} ended at its bound: the sweep does not determine it."
@@ -186,7 +186,6 @@ class LawFit(MultistartFit):
                 "E is zero at the optimum: on these runs the loss has no floor that this law could "
                 "tell, as in Kaplan et al. (2020), and its losses far beyond the data fall to zero."
             )
-        cautions += self.confounded(ILL_CONDITIONED)
         cautions += self.counting_cautions()
         return [*cautions, *self._turns(), *misfit_cautions(*self.misfit)]
 

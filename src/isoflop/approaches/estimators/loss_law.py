@@ -211,6 +211,11 @@ class MultistartFit(LossLawFit):
 
     @property
     @abstractmethod
+    def ill_conditioned(self) -> float:
+        """Condition number above which parameters count as hard to tell apart."""
+
+    @property
+    @abstractmethod
     def objective(self) -> Objective:
         """What is minimised."""
 
@@ -393,15 +398,16 @@ class MultistartFit(LossLawFit):
             columns.append(parameters[:, self.names.index("E")])
         return np.stack(columns, axis=-1)
 
-    def confounded(self, limit: float) -> list[str]:
-        """Say which answers parameters that are hard to tell apart leave open, and which not.
-
-        Parameters
-        ----------
-        limit : condition number above which there is something to say.
-        """
-        if self.condition_number <= limit:
+    def confounded(self, *, by_form: bool) -> list[str]:
+        """Say which answers parameters that are hard to tell apart leave open, and which not."""
+        if self.condition_number <= self.ill_conditioned:
             return []
+        start = (
+            "The parameters are hard to tell apart on these runs (condition number "
+            f"{self.condition_number:.0e})"
+        )
+        if by_form:
+            return [f"{start}: one constant of the law by itself means little."]
         errors = self.standard_errors
         words = {
             "a": f"a (± {errors['a']:.2g})",
@@ -417,8 +423,7 @@ class MultistartFit(LossLawFit):
             f"determine {listed(tight)}" if tight else "",
         ]
         return [
-            "The parameters are hard to tell apart on these runs (condition number "
-            f"{self.condition_number:.0e}). By the delta method's standard errors they "
+            f"{start}. By the delta method's standard errors they "
             f"{', but '.join(filter(None, verdicts))}; one constant of the law by itself means "
             "little."
         ]

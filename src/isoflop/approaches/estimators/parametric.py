@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 
 MIN_POINTS: Final = 6
-ILL_CONDITIONED: Final = 1e4
 DRIFT: Final = 0.001
 
 
@@ -58,6 +57,7 @@ class ParametricFit(MultistartFit):
     approach: ClassVar[Approach] = "parametric"
     refits_sweeps: ClassVar[bool] = True
     least_points: ClassVar[int] = MIN_POINTS
+    ill_conditioned: ClassVar[float] = 1e4
 
     settings: ParametricSettings
     centred: CentredLaw
@@ -110,7 +110,7 @@ class ParametricFit(MultistartFit):
         return trends_of(self.fitted_points, self.residuals)
 
     def cautions(self) -> list[str]:
-        """Warn of vanished terms, of confounded parameters and of mixed counting."""
+        """Warn of vanished terms, of drifting residuals, of mixed counting and of misfit."""
         cautions = prior_cautions(self.settings)
         cautions += [
             f"{name} ended at its bound: the sweep does not determine it."
@@ -122,7 +122,6 @@ class ParametricFit(MultistartFit):
             for name, trend in self._trends
             if trend.p_value < DRIFT
         ]
-        cautions += self.confounded(ILL_CONDITIONED)
         return [*cautions, *self.counting_cautions(), *misfit_cautions(*self.misfit)]
 
 

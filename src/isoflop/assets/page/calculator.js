@@ -214,7 +214,7 @@
     return { ends, without };
   };
 
-  // of the draws, what share has no answer, and the factor of the narrower interval of N or D; none of either at a given C
+  // of the draws, what share has no answer, and the factor of the widest interval of N or D; every one has an answer at a given C
   const openness = (law, asked, x) => {
     const rows = law.open[asked === "ratio" ? "tokens_per_param" : asked] || [];
     return rows.length && between(rows, x) || [0, 1];
