@@ -321,12 +321,12 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
         )
     flops = places_of(fit)
     sizes = fit.optima(draws[kept], flops).params
-    # a best size that is nowhere lies beyond all others, and between two such an end is none
+    # a best size that is nowhere lies beyond all others, and so does what is between two such
     with np.errstate(invalid="ignore"):
         ends = np.quantile(np.where(np.isfinite(sizes), sizes, np.inf), [0.1, 0.9], axis=0)
     require_narrow(
         flops,
-        [(low, high) for low, high in ends.T.tolist()],
+        [(low, high) for low, high in np.where(np.isnan(ends), np.inf, ends).T.tolist()],
         whose=f"approach '{name}'",
         sweep=sweep,
         means=percentiles_mean("resamples"),
