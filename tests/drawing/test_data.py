@@ -89,10 +89,16 @@ def test_contours_say_their_level_and_bars_of_colour_are_no_panel(panels) -> Non
     x = np.linspace(0.0, 1.0, 5)
     lines = left.contour(x, x, np.add.outer(x, x), levels=[0.5, 1.25])
     lines.set_gid("contours")
+    saddle = left.contour(x - 0.5, x - 0.5, np.multiply.outer(x - 0.5, x - 0.5), levels=[0.1])
+    saddle.set_gid("saddle")
     panels.colorbar(lines, ax=left)
     rows = read(panels)
-    assert {row["series"] for row in rows} == {"contours-0.5", "contours-1.25"}
+    assert {row["series"] for row in rows} == {"contours-0.5", "contours-1.25", "saddle-0.1"}
+    # both of its branches
+    assert {float(row["x"]) > 0.0 for row in rows if row["series"] == "saddle-0.1"} == {True, False}
     for row in rows:
+        if row["series"] == "saddle-0.1":
+            continue
         level = float(row["series"].removeprefix("contours-"))
         assert float(row["x"]) + float(row["y"]) == pytest.approx(level)
 

@@ -218,6 +218,21 @@ def test_check_runs_of_different_compute_are_no_pair(inputs: FigureInputs) -> No
     (unlike,) = artists(design.draw, apart, "runs-check")
     assert marks.get_label().startswith("check pair (")
     assert unlike.get_label().startswith("check (")
+    # both figures count alike: of one 6ND, and of another C as the answer has it
+    mixture: Any = inputs.mixture
+    kaplans = mixture.counting.model_copy(update={"params": "nonembedding", "flops": "kaplan"})
+    more = pl.when(pl.col("run") == inputs.runs.filter(role="check")["run"][0]).then(3.0)
+    counted = replace(
+        inputs,
+        losses=inputs.losses.with_columns(
+            params_nonembedding=pl.col("params_total") / 2.0,
+            flops_kaplan=pl.col("flops_6nd") * more.otherwise(1.0),
+        ),
+        mixture=mixture.model_copy(update={"counting": kaplans}),
+    )
+    assert isinstance(check_pair.draw(counted), style.NothingToShow)
+    (unlike,) = artists(design.draw, counted, "runs-check")
+    assert unlike.get_label().startswith("check (")
 
 
 def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:

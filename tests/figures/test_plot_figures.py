@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import polars as pl
 import pytest
 from matplotlib import rc_context
@@ -51,6 +52,18 @@ def test_the_numbers_of_a_figure_are_those_of_its_drawing(plotted: Plotted, name
     root = ET.parse(plotted.folder / f"{name}.svg").getroot()  # noqa: S314  our own
     groups = {element.attrib.get("id", "").removeprefix(f"{name}-") for element in root.iter()}
     assert {series.partition("contours-")[0] or "contours" for series in rows["series"]} <= groups
+    with rc_context(RC):
+        drawn = FIGURES[name](plotted.inputs)
+    assert isinstance(drawn, Drawn)
+    panels = [axes for axes in drawn.figure.axes if axes.get_label() != "<colorbar>"]
+    assert set(rows["panel"]) == set(range(1, len(panels) + 1))
+    # and nothing that is drawn is left out
+    for number, axes in enumerate(panels, start=1):
+        told = set(rows.filter(pl.col("panel") == number)["series"])
+        for line in axes.lines:
+            places = line.get_xydata()
+            if line.get_gid() is not None and np.isfinite(places).all(axis=1).any():
+                assert line.get_gid() in told
     shown = plotted.manifest[name].runs
     assert set(rows["run"].drop_nulls()) == {run for runs in shown.values() for run in runs}
 

@@ -92,6 +92,14 @@ def test_each_paper_is_told_what_it_had_right(rendered: Rendered) -> None:
     assert "interact:" not in kaplan
 
 
+def test_every_test_that_rejects_says_at_what_p(rendered: Rendered) -> None:
+    """Three tests, three levels; one was printed nowhere."""
+    words = " ".join(" ".join(rendered.page.words).split())
+    assert "By likelihood ratio a special case is called rejected at p < 0.01." in words
+    assert "by it the runs reject a form at p < 0.001" in words
+    assert "At a significance of 5 %" in words
+
+
 @pytest.mark.parametrize(
     ("floor", "words", "beside"),
     [

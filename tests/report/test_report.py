@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import shutil
 import subprocess
@@ -619,6 +620,29 @@ def test_kaplan_stands_beside_his_own_numbers(rendered: Rendered) -> None:
     for approach, estimate in rendered.inputs.fitted.items():
         for name, quantity in estimate.parameters.items():
             assert float(data[approach, name]["value"]) == quantity.value
+
+
+def test_captions_say_what_the_estimates_say(rendered: Rendered) -> None:
+    """Each in its own approach's numbers."""
+    inputs = rendered.inputs
+    told = {
+        name.replace("-", "_"): " ".join(text.split())
+        for name, text in re.findall(
+            r'<figure[^>]*id="fig-([a-z-]+)".*?<figcaption[^>]*>(.*?)</figcaption>',
+            rendered.html,
+            re.DOTALL,
+        )
+    }
+    plain = {name: re.sub(r"<[^>]+>", "", text) for name, text in told.items()}
+    for name, approach, begins in (
+        ("training_curves", "envelope", "The envelope gives"),
+        ("isoflop_profiles", "profiles", "The minima give"),
+        ("parametric_fit", "parametric", "The law gives"),
+    ):
+        assert f"{begins} a = {fixed(inputs.fitted[approach].a.value)}" in plain[name]
+    finals = inputs.losses.filter(role="fit", is_final=True)["flops_6nd"]
+    decades = math.log10(finals.max() / finals.min())
+    assert f"span {fixed(decades, 1)} decades of compute" in plain["design"]
 
 
 def test_percentiles_beside_checked_intervals_are_marked(rendered: Rendered) -> None:

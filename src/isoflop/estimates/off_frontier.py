@@ -9,6 +9,7 @@ import numpy as np
 
 from isoflop.approach import MIXTURE
 from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.estimate import Counting
 from isoflop.estimates.intervals import intervals_at, percentile_intervals
 from isoflop.estimates.mixture import Mixture
 
@@ -39,6 +40,18 @@ class Predicted:
 
     value: float
     intervals: Intervals
+
+
+def counting_of_pair(
+    chosen: Recommendation | None, fitted: Mapping[Approach, Estimate]
+) -> Counting:
+    """Say how N and C of check runs are counted: as what predicts their losses counts.
+
+    Else as the first estimate does; total N and C = 6ND where nothing was fitted.
+    """
+    predicts = predicts_losses(chosen, fitted)
+    shown = next(iter(fitted.values()), None) if predicts is None else predicts[1]
+    return Counting(params="total", flops="6nd") if shown is None else shown.counting
 
 
 def predicts_losses(

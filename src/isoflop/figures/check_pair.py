@@ -13,7 +13,12 @@ from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
 from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.off_frontier import intervals_of_losses, losses_at, predicts_losses
+from isoflop.estimates.off_frontier import (
+    counting_of_pair,
+    intervals_of_losses,
+    losses_at,
+    predicts_losses,
+)
 from isoflop.numbers import PLAIN, power, short
 from isoflop.pairs import sized_by
 
@@ -47,7 +52,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     first = next(iter(inputs.fitted.values()), None)
     if first is None:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
-    counting = first.counting if chosen is None else chosen[1].counting
+    counting = counting_of_pair(inputs.recommended, inputs.fitted)
     runs = check_runs(inputs.losses, inputs.announcement)
     pair = counted(runs, counting).sort("params")
     if pair.height < 2:

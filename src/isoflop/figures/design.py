@@ -9,6 +9,8 @@ import polars as pl
 
 from isoflop.drawing import style
 from isoflop.estimates.announced import check_runs, equal_compute
+from isoflop.estimates.counted import counted
+from isoflop.estimates.off_frontier import counting_of_pair
 from isoflop.numbers import MATHTEXT, power, short
 
 if TYPE_CHECKING:
@@ -53,8 +55,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         rows = runs.filter(pl.col("kind") == kind)
         if rows.is_empty():
             continue
-        flops = 6.0 * rows["params_total"] * rows["tokens"]
-        label = "check" if kind == "check" and not equal_compute(flops) else usual
+        label = "check" if kind == "check" and not _is_pair(inputs, rows) else usual
         counts[label] = rows.height
         marks = axes.scatter(
             rows["tokens"],
@@ -83,6 +84,15 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         f"run from {short(float(low))} to {short(float(high))} parameters. "  # type: ignore[arg-type]
         "Dashed lines of equal compute fall from upper left to lower right.",
     )
+
+
+def _is_pair(inputs: FigureInputs, planned: pl.DataFrame) -> bool:
+    """Tell whether check runs have one compute, as their own figure counts it."""
+    counting = counting_of_pair(inputs.recommended, inputs.fitted)
+    finals = counted(check_runs(inputs.losses, inputs.announcement), counting)
+    if finals.height < 2:  # until they have ended, by what was planned
+        return equal_compute(6.0 * planned["params_total"] * planned["tokens"])
+    return equal_compute(finals["flops"])
 
 
 def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> None:

@@ -15,10 +15,9 @@ from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
 from isoflop.estimates.announced import equal_compute
 from isoflop.estimates.counted import counted
-from isoflop.estimates.estimate import Counting
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.estimates.mixture import Mixture
-from isoflop.estimates.off_frontier import predicted_at, predicts_losses
+from isoflop.estimates.off_frontier import counting_of_pair, predicted_at, predicts_losses
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.numbers import (
     NONE,
@@ -38,6 +37,7 @@ from isoflop.report.tables import Column, Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from isoflop.estimates.estimate import Counting
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -121,7 +121,9 @@ def check_sizes(inputs: ReportInputs) -> list[CheckSize]:
     """
     chosen = predicts_losses(inputs.recommended, inputs.fitted)
     checks = check_pair_runs(inputs.losses, inputs.announcement)
-    finals = counted(checks, _counting(inputs)).join(_repeats(checks), on="run")
+    finals = counted(checks, counting_of_pair(inputs.recommended, inputs.fitted)).join(
+        _repeats(checks), on="run"
+    )
     if not equal_compute(finals["flops"]):
         return []
     checked = []
@@ -170,13 +172,6 @@ def difference_error(first: NDArray[np.float64], second: NDArray[np.float64]) ->
     if one_error is None or other_error is None:
         return None
     return float(np.hypot(one_error, other_error))
-
-
-def _counting(inputs: ReportInputs) -> Counting:
-    """Give the conventions of what predicts the losses, or else of the first estimate."""
-    chosen = predicts_losses(inputs.recommended, inputs.fitted)
-    shown = next(iter(inputs.fitted.values()), None) if chosen is None else chosen[1]
-    return Counting(params="total", flops="6nd") if shown is None else shown.counting
 
 
 def _whose(inputs: ReportInputs) -> str:
@@ -243,7 +238,7 @@ def check_pair(inputs: ReportInputs) -> CheckPair | None:
     if best.predicted is not None and worst.predicted is not None:
         predicted_gap = fixed(worst.predicted - best.predicted, 4)
         sign_right = worst.predicted > best.predicted
-    counting = _counting(inputs)
+    counting = counting_of_pair(inputs.recommended, inputs.fitted)
     flops = float(np.median([size.flops for size in sizes]))
     fitted = counted(inputs.losses.filter(pl.col("role") == "fit"), counting)["flops"].to_numpy()
     within = sum(

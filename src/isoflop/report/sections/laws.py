@@ -42,6 +42,8 @@ class LawFacts:
     """That the nested law has priors, in a sentence; empty where it has none."""
     verdicts: tuple[str, ...]
     """What each paper had right on these runs, in whole sentences."""
+    significance: str
+    """p-value below which these call a special case rejected."""
     weights: str
     reason: str
     doubt: str
@@ -61,6 +63,7 @@ def law_facts(inputs: ReportInputs) -> LawFacts | None:
         floor=floor_words(nested),
         priors=_of_priors(nested),
         verdicts=tuple(_verdicts(nested, tests, _misfit(inputs))),
+        significance=f"{SIGNIFICANT:g}",
         weights=listed(shares),
         reason=mixture.reason,
         doubt=mixture.loss_doubt or "",
@@ -206,8 +209,8 @@ def _law_table(inputs: ReportInputs, mixture: Mixture) -> Table:
     return Table(
         key="laws",
         caption="The laws that every sweep is fitted with. “Form rejected” is the score test of "
-        "what a law leaves in its residuals of (log *N*)², (log *D*)² and log *N* log *D*; where "
-        f"this report says that the runs reject a form, it is {REJECTION}. "
+        "what a law leaves in its residuals of (log *N*)², (log *D*)² and log *N* log *D*; by it "
+        f"the runs reject a form at {REJECTION}. "
         f"{scored}; errors in nats per token; scores of 80 % intervals, smaller is better.",
         columns=(
             Column("Law", "left"), Column("Residuals (rms)"), Column("Form rejected, *p*"),
