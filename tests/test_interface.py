@@ -21,9 +21,11 @@ from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.draws import Draws
+from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.laws import ChinchillaLaw
 from isoflop.limits import LIMITS
+from isoflop.numbers import fixed, interval
 from tests.ingest.samples import jsonl, run_lines
 
 if TYPE_CHECKING:
@@ -148,6 +150,9 @@ def test_results_show_themselves(fit: isoflop.Fit) -> None:
     assert page.count("<tr>") == len(answers.laws) + 1
     assert "Mixture of laws" in page
     assert "Mixture of laws" in repr(fit)
+    for outcome in (fit.mixture, *fit.outcomes.values()):
+        if isinstance(outcome, Estimate | Mixture) and "0.95" in outcome.a.intervals:
+            assert interval(*outcome.a.intervals["0.95"], fixed) in repr(fit)
     assert "2 Profiles" in repr(fit)
     assert "<table>" in fit._repr_html_()
     picture = fit.plot()

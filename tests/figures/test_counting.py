@@ -59,9 +59,12 @@ COUNTINGS = (
 
 @pytest.fixture(scope="module")
 def example(inputs: FigureInputs) -> FigureInputs:
-    """Give a sweep whose embeddings weigh the more the smaller a model is, as they do."""
+    """Give a sweep whose embeddings weigh the more the smaller a model is, as they do.
+
+    What tokens cost is a power of either count: under another cost no law of the loss is fitted.
+    """
     total = pl.col("params_total")
-    body = total - 25.0 * total.sqrt()
+    body = 0.5 * total * (total / 1e5) ** 0.15
     losses = inputs.losses.with_columns(
         params_nonembedding=body, flops_kaplan=pl.col("flops_6nd") * body / total
     )

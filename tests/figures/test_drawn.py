@@ -63,6 +63,21 @@ def test_the_answer_is_the_recommended_one(inputs: FigureInputs) -> None:
     shown = {float(mark.get_ydata()[0]) for mark in marks}
     beyond = [one for one in mixture.optima if one.decades_beyond_data > 0.05]
     assert shown == {one.tokens_per_param.value for one in beyond}
+    strokes = {tuple(stroke.get_ydata()) for stroke in artists(answer.draw, inputs, "interval")}
+    assert strokes == {
+        ends for one in beyond if (ends := one.tokens_per_param.intervals.get("0.95")) is not None
+    }
+
+
+def test_kaplans_line_is_his_allocation_at_6nd(inputs: FigureInputs) -> None:
+    (kaplan,) = artists(answer.draw, inputs, "published-kaplan")
+    places = np.log(np.asarray(kaplan.get_xdata()))
+    budgets = np.exp(places[[10, -10]])
+    params = [inputs.reference.kaplan.params_opt(c, convention="minimum") for c in budgets]
+    drawn_there = np.asarray(kaplan.get_ydata())[[10, -10]]
+    # C = 6ND: D / N is C / (6 N^2)
+    tokens = budgets / (6.0 * np.array(params))
+    np.testing.assert_allclose(drawn_there, tokens / params, rtol=1e-9)
 
 
 def test_the_runs_are_named_where_no_line_leaves_the_picture(inputs: FigureInputs) -> None:

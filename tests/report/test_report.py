@@ -23,10 +23,11 @@ from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import Mixture, read_mixture
 from isoflop.estimates.recommendation import standing
 from isoflop.figures.plot_figures import FIGURES
-from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, ratio
+from isoflop.numbers import NONE, UNSURE, count, fixed, interval, parameter, power, ratio
 from isoflop.report import document
 from isoflop.report.document import FIGURE_FILES, write_document
 from isoflop.report.render import template_text
+from isoflop.report.sections.answer import verdicts
 from isoflop.report.sections.data import data_facts
 from isoflop.report.sections.first_screen import first_screen, headline_budget
 from isoflop.report.sections.hypotheses import hypothesis_facts
@@ -643,6 +644,29 @@ def test_captions_say_what_the_estimates_say(rendered: Rendered) -> None:
     finals = inputs.losses.filter(role="fit", is_final=True)["flops_6nd"]
     decades = math.log10(finals.max() / finals.min())
     assert f"span {fixed(decades, 1)} decades of compute" in plain["design"]
+
+
+def test_the_data_are_said_in_the_runs_own_numbers(rendered: Rendered) -> None:
+    inputs, facts = rendered.inputs, data_facts(rendered.inputs)
+    finals = inputs.losses.filter(role="fit", is_final=True)["flops_6nd"]
+    assert facts.flops == interval(finals.min(), finals.max(), power)
+    _, *rows = rendered.page.tables["tbl-runs"]
+    head = rendered.page.tables["tbl-runs"][0]
+    runs = {run["run"]: run for run in inputs.runs.iter_rows(named=True)}
+    (place,) = (i for i, cell in enumerate(head) if cell.replace(" ", "") == "D/N")
+    for row in rows[:5]:
+        run = runs[row[0]]
+        assert float(row[place]) == pytest.approx(run["tokens"] / run["params_total"], rel=0.01)
+
+
+def test_a_verdict_is_by_the_interval_that_it_names(rendered: Rendered) -> None:
+    by_name = {verdict.name: verdict for verdict in verdicts(rendered.inputs)}
+    for approach, estimate in rendered.inputs.fitted.items():
+        ends = estimate.a.intervals.get("0.95")
+        if ends is not None:
+            verdict = by_name[IN_PROSE[approach]]
+            assert verdict.ends == interval(*ends, fixed)
+            assert verdict.contains_half == (ends[0] <= 0.5 <= ends[1])
 
 
 def test_percentiles_beside_checked_intervals_are_marked(rendered: Rendered) -> None:

@@ -28,7 +28,7 @@ from isoflop.numbers import (
     ratio,
 )
 from isoflop.project import PUBLISHED
-from isoflop.published_laws import Z_95
+from isoflop.published_laws import published_exponents
 from isoflop.report import downstream_figure
 from isoflop.report.render import environment, to_html
 from isoflop.report.sections import downstream
@@ -197,12 +197,10 @@ def _sweeps_table(
         ),
         *[NONE] * 4,
     ])  # fmt: skip
-    besiroglu = reference.besiroglu.a
-    half = Z_95 * besiroglu.standard_error
-    ends = (besiroglu.value - half, besiroglu.value + half)
+    papers = published_exponents(reference.hoffmann, reference.besiroglu, reference.kaplan)
+    (besiroglu,) = (row for row in papers if row.a95 is not None)
     rows.append([
-        "Besiroglu et al. 2024", *[NONE] * 4, _exponent(besiroglu.value, ends),
-        *[NONE] * 4,
+        besiroglu.source, *[NONE] * 4, _exponent(besiroglu.a, besiroglu.a95), *[NONE] * 4,
     ])  # fmt: skip
     kaplan = reference.kaplan.optimal_allocation.p_N
     rows.append([

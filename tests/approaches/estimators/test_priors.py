@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import norm
 
 from isoflop.approach import LAWS, Approach
 from isoflop.approaches.estimators.registry import fit
+from isoflop.approaches.numerics.solver import LogPrior
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import ApproachesSettings
 
@@ -93,3 +96,31 @@ def test_tied_exponents_take_one_prior(novels_cpu: Observations) -> None:
 def test_an_absurd_prior_is_refused(prior: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"(?:less|greater) than or equal"):
         settings("kaplan_law", alpha_prior=prior)
+
+
+def test_a_prior_is_a_normal_density_of_a_log() -> None:
+    """Against scipy: its value, slope and bend."""
+    prior = LogPrior((1, 2), np.log([0.3, 0.5]), np.array([0.2, 0.7]))
+    theta = np.array([[9.0, 0.4, 0.2], [9.0, 0.3, 0.5]])
+
+    def added(at: np.ndarray) -> float:
+        total = np.zeros(1)
+        prior.add(at[None], total, np.zeros((1, 3)), np.zeros((1, 3, 3)))
+        return float(total[0])
+
+    gradient, hessian = np.zeros((2, 3)), np.zeros((2, 3, 3))
+    objective = np.zeros(2)
+    prior.add(theta, objective, gradient, hessian)
+    for k, at in enumerate(theta):
+        density = norm.logpdf(np.log(at[1:]), prior.mean, prior.sd)
+        highest = norm.logpdf(0.0, scale=prior.sd)
+        assert objective[k] == pytest.approx((highest - density).sum())
+        np.testing.assert_allclose(gradient[k], approx_fprime(at, added, 1e-7), atol=1e-4)
+
+    def curve(step: float) -> float:
+        at = theta[0] + np.array([0.0, step, 0.0])
+        of_one = np.zeros((1, 3))
+        prior.add(at[None], np.zeros(1), of_one, np.zeros((1, 3, 3)))
+        return float(of_one[0, 1])
+
+    assert hessian[0, 1, 1] == pytest.approx((curve(1e-6) - curve(-1e-6)) / 2e-6, rel=1e-5)

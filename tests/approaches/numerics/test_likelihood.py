@@ -18,7 +18,7 @@ from isoflop.approaches.numerics.likelihood import (
     minimise_free_scale,
     normaliser,
 )
-from isoflop.approaches.numerics.solver import Problems
+from isoflop.approaches.numerics.solver import LogPrior, Problems
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings
@@ -144,6 +144,30 @@ def test_derivatives_are_exact(epoch240: Observations) -> None:
     np.testing.assert_allclose(value(theta, 1), slope, rtol=1e-4)
     bend = np.array([approx_fprime(theta, lambda t, i=i: value(t, 1)[i], 1e-7) for i in range(6)])
     np.testing.assert_allclose(value(theta, 2), bend, rtol=1e-3, atol=1e-2)
+
+
+def test_a_prior_counts_once_beside_a_free_scale(law: ChinchillaLaw) -> None:
+    design = isoflop_design(law, np.geomspace(1e17, 1e20, 5), sizes=9, points=1)
+    data = simulate(law, design, noise=0.004, rng=np.random.default_rng(1))
+    centred = CentredLaw.of(data.params, data.tokens, tied=False)
+    log_loss = np.log(data.loss)[None]
+    start = np.array([[0.6, -1.2, -1.1, 0.4, 0.3]])
+    prior = LogPrior((3,), np.log([0.3]), np.array([0.2]))
+    with_it, without = (
+        FreeScale.of(
+            Problems(
+                centred.model, log_loss, np.ones_like(log_loss), start, 1.0, *centred.bounds(),
+                known,
+            ),
+            0.8,
+        )
+        for known in (prior, None)
+    )  # fmt: skip
+    theta, rows = with_it.starts, np.arange(1)
+    one, other = (posed.evaluate(theta, rows) for posed in (with_it, without))
+    excess = np.log(0.4 / 0.3)
+    assert (one[0] - other[0])[0] == pytest.approx(0.5 * (excess / 0.2) ** 2)
+    assert (one[1] - other[1])[0, 3] == pytest.approx(excess / 0.2**2 / 0.4)
 
 
 @pytest.mark.parametrize("delta", [1e-3, 1.345])
