@@ -22,6 +22,7 @@ from isoflop.estimates.forecasts import Prediction
 from isoflop.figures.plot_figures import FIGURES, plot_figure, plot_figures
 from tests import example_sweep
 from tests.conftest import ROOT
+from tests.figures.conftest import drawn
 from tests.outputs import leaks
 
 if TYPE_CHECKING:
@@ -52,10 +53,8 @@ def test_the_numbers_of_a_figure_are_those_of_its_drawing(plotted: Plotted, name
     root = ET.parse(plotted.folder / f"{name}.svg").getroot()  # noqa: S314  our own
     groups = {element.attrib.get("id", "").removeprefix(f"{name}-") for element in root.iter()}
     assert {series.partition("contours-")[0] or "contours" for series in rows["series"]} <= groups
-    with rc_context(RC):
-        drawn = FIGURES[name](plotted.inputs)
-    assert isinstance(drawn, Drawn)
-    panels = [axes for axes in drawn.figure.axes if axes.get_label() != "<colorbar>"]
+    figure = drawn(FIGURES[name], plotted.inputs).figure
+    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
     assert set(rows["panel"]) == set(range(1, len(panels) + 1))
     # and nothing that is drawn is left out
     for number, axes in enumerate(panels, start=1):
@@ -80,10 +79,7 @@ def test_a_curve_s_numbers_are_the_losses(plotted: Plotted) -> None:
 @pytest.mark.parametrize("name", FIGURES)
 def test_all_that_lies_at_numbers_has_a_name(plotted: Plotted, name: str) -> None:
     """What has none is left out of the figure's CSV."""
-    with rc_context(RC):
-        drawn = FIGURES[name](plotted.inputs)
-    assert isinstance(drawn, Drawn)
-    for axes in drawn.figure.axes:
+    for axes in drawn(FIGURES[name], plotted.inputs).figure.axes:
         if axes.get_label() == "<colorbar>":
             continue
         for artist in (*axes.lines, *axes.collections):
