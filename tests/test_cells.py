@@ -6,7 +6,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from isoflop.cells import RATES, SETTINGS, cell_of, cells_of, repeats_of, settings_of
+from isoflop.cells import (
+    RATES,
+    SETTINGS,
+    cell_of,
+    cells_of,
+    cells_of_logs,
+    merged,
+    number_of_cells,
+    repeats_of,
+    settings_of,
+)
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.tables import Losses, Runs
 
@@ -32,6 +42,15 @@ def test_what_lies_apart_is_not_one_cell_and_a_size_has_gaps_of_its_own() -> Non
     params = np.tile(np.geomspace(1e6, 8e6, 4), 10)
     assert len(np.unique(cells_of(params, tokens))) == 40
     assert len(np.unique(cells_of(tokens))) == 1
+
+
+def test_one_value_stands_for_a_cell() -> None:
+    values = np.array([2e6, 1e6, 2.001e6, 1.0e6, 2.0005e6, 5e6])
+    cell = cells_of(values)
+    assert number_of_cells(cell) == 3
+    assert merged(values, cell).tolist() == [2.0005e6, 1e6, 2.0005e6, 1e6, 2.0005e6, 5e6]
+    assert cells_of_logs(np.log(values)).tolist() == cell.tolist()
+    assert number_of_cells(cells_of(values[:0])) == 0
 
 
 def test_frames_and_arrays_have_the_same_cells() -> None:

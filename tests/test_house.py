@@ -503,6 +503,22 @@ def test_words_are_those_of_today() -> None:
     assert found == []
 
 
+def test_sizes_are_told_apart_by_cells_alone() -> None:
+    """N of two seeds may differ by a step of their counting: asked exactly they are two sizes."""
+    grouping = {"unique", "n_unique", "group_by", "partition_by"}
+    offenders = [
+        f"{path}:{node.lineno}: {text}"
+        for path in TREE
+        for node in nodes(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in grouping
+        and re.search(r"params", text := ast.unparse(node))
+        and not re.search(r"cell|merged|repeats", text)
+    ]
+    assert offenders == []
+
+
 def test_nobody_asks_which_fit_it_is() -> None:
     """The protocol has a word for whatever an approach has to say of itself."""
     asked = re.compile(r"isinstance\([^()]*, [^()]*\w*Fit\b")

@@ -45,10 +45,30 @@ def cells_of(*axes: Floats) -> NDArray[np.intp]:
     """
     import numpy as np
 
+    return cells_of_logs(*(np.log(axis) for axis in axes))
+
+
+def cells_of_logs(*axes: Floats) -> NDArray[np.intp]:
+    """Give the same as `cells_of`, of axes whose logs are at hand."""
+    import numpy as np
+
     cell = np.zeros(len(axes[0]), dtype=np.intp)
     for axis in axes:
-        cell = _divided(cell, np.log(axis), GAP)
+        cell = _divided(cell, axis, GAP)
     return cell
+
+
+def number_of_cells(cell: NDArray[np.intp]) -> int:
+    """Count the cells that points are numbered by."""
+    return int(cell.max(initial=-1)) + 1
+
+
+def merged(values: Floats, cell: NDArray[np.intp]) -> Floats:
+    """Give all points of a cell one value, the middle one of theirs, (points,)."""
+    import numpy as np
+
+    middle = [np.median(values[cell == number]) for number in range(number_of_cells(cell))]
+    return np.asarray(np.array(middle)[cell])
 
 
 def repeats_of(params: Floats, tokens: Floats, settings: Floats | None = None) -> NDArray[np.intp]:

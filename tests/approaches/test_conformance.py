@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.approaches.observations import Observations
+    from isoflop.approaches.protocol import Fit
     from isoflop.estimates.quantities import Quantity
     from isoflop.laws import ChinchillaLaw
 
@@ -87,6 +88,34 @@ def test_refitting_all_runs_gives_the_fit(approach: Approach, losses: pl.DataFra
     again = fitted.refit(Resamples(np.ones((2, fitted.observations.n_runs))))
     assert again.refusals.tolist() == ["", ""]
     np.testing.assert_allclose(again.parameters[1], fitted.parameters, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("approach", "curve"), [*((each, "parabola") for each in APPROACHES), ("profiles", "akima")]
+)
+def test_seeds_whose_n_differ_by_a_millionth_are_of_one_size(
+    approach: Approach, curve: str, losses: pl.DataFrame
+) -> None:
+    """A window of 7 sizes had 21, and budgets of 3 sizes passed for 9: N* changed by both."""
+    settings = SETTINGS.model_copy(
+        update={"profiles": SETTINGS.profiles.model_copy(update={"curve": curve})}
+    )
+
+    def repeated(apart: float) -> Fit:
+        scaled = pl.col("^(params|flops)_.*$").cast(pl.Float64) * (1.0 + apart)
+        other = losses.with_columns(
+            scaled.cast(losses["params_total"].dtype),
+            run=pl.col("run") + "-s1",
+            loss=pl.col("loss") * 1.002,
+        )
+        return fit(pl.concat([losses, other]), approach, settings)
+
+    equal, apart = repeated(0.0), repeated(1e-6)
+    exponents = [each.exponents(each.parameters[None])[0] for each in (equal, apart)]
+    assert exponents[1] == pytest.approx(exponents[0], rel=1e-4)
+    exact, near = (each.diagnostics().model_dump() for each in (equal, apart))
+    counts = {name for name, value in exact.items() if isinstance(value, int)}
+    assert {name: near[name] for name in counts} == {name: exact[name] for name in counts}
 
 
 @EVERY

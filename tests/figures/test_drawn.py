@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 from matplotlib import rc_context
+from matplotlib.text import Text
 
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
@@ -248,6 +249,22 @@ def test_check_runs_of_different_compute_are_no_pair(inputs: FigureInputs) -> No
     assert isinstance(check_pair.draw(counted), style.NothingToShow)
     (unlike,) = artists(design.draw, counted, "runs-check")
     assert unlike.get_label().startswith("check (")
+
+
+@pytest.mark.parametrize("draw", [check_pair.draw, check_curves.draw, training_curves.draw])
+def test_seeds_whose_n_differ_by_a_millionth_are_of_one_size(
+    draw: Callable[[FigureInputs], Any], inputs: FigureInputs
+) -> None:
+    """Four check runs of two sizes were four sizes, where the report had the mean of two runs."""
+
+    def shown(apart: float) -> tuple[str, list[str]]:
+        more = inputs.losses.with_columns(
+            run=pl.col("run") + "-s1", params_total=pl.col("params_total") * (1.0 + apart)
+        )
+        of = drawn(draw, replace(inputs, losses=pl.concat([inputs.losses, more])))
+        return of.alt, [text.get_text() for text in of.figure.findobj(Text) if text.get_text()]
+
+    assert shown(1e-6) == shown(0.0)
 
 
 def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:

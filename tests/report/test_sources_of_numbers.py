@@ -16,7 +16,7 @@ from isoflop.numbers import NBSP, count, fixed, interval
 from isoflop.report.macros import _fixed, _num, numbers_tex
 from isoflop.report.sections.captions import findings
 from isoflop.report.sections.curvature import curvature_sentences
-from isoflop.report.sections.data import budget_table
+from isoflop.report.sections.data import budget_table, data_facts
 from isoflop.report.sections.first_screen import headline_budget
 from isoflop.report.sections.influence import influence_table
 from isoflop.report.sections.ledger import ledger_table
@@ -67,6 +67,17 @@ def test_the_design_has_the_ends_of_each_budget(inputs: ReportInputs) -> None:
             interval(ends["d_low"], ends["d_high"], count),
             interval(ends["l_low"], ends["l_high"], fixed),
         ]
+
+
+def test_seeds_whose_n_differ_by_a_millionth_are_of_one_size(inputs: ReportInputs) -> None:
+    nudged = pl.col("params_total").cast(pl.Float64) * (1.0 + 1e-6)
+    more = inputs.runs.with_columns(nudged, run=pl.col("run") + "-s1")
+    runs = inputs.runs.with_columns(pl.col("params_total").cast(pl.Float64))
+    seeded = replace(inputs, runs=pl.concat([runs, more]))
+    assert data_facts(seeded).sizes == data_facts(inputs).sizes
+    tables = budget_table(inputs), budget_table(seeded)
+    single, several = ([row[2] for row in table.rows] for table in tables if table is not None)
+    assert single == several
 
 
 def test_the_ledger_counts_the_tuning_runs(inputs: ReportInputs) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from isoflop.cells import settings_of
+from isoflop.cells import cells_of, settings_of
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.numbers import first_of, per_cent
@@ -75,8 +75,8 @@ class Observations:
 
     @cached_property
     def sizes(self) -> Ints:
-        """Number of each run's size among the sweep's distinct sizes, (runs,)."""
-        return np.unique(self.run_params, return_inverse=True)[1].astype(np.intp)
+        """Number of each run's size, by increasing N, (runs,)."""
+        return cells_of(self.run_params)
 
     @property
     def flops_range(self) -> tuple[float, float]:

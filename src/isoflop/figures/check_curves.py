@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from isoflop.cells import cells_of, merged
 from isoflop.drawing import style
 from isoflop.estimates.announced import check_runs
 from isoflop.estimates.counted import counted
@@ -30,6 +31,8 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     if checks.is_empty():
         return style.NothingToShow(NONE)
     points = counted(checks, first.counting, final=False).sort("params", "run", "tokens")
+    params = points["params"].to_numpy()
+    points = points.with_columns(size=merged(params, cells_of(params)))
     ends = points.filter("is_final")
     if points.height <= ends.height:
         return style.NothingToShow(
@@ -37,7 +40,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         )
     figure = style.new_figure(height=2.6)
     left, right = figure.subplots(1, 2, sharey=True)
-    sizes = points["params"].unique().sort().to_list()
+    sizes = points["size"].unique().sort().to_list()
     colours = dict(zip(sizes, style.shades(sizes), strict=True))
     low, high = float(ends["loss"].min()), SHOWN * float(ends["loss"].max())  # type: ignore[arg-type]
     seen = points.filter(pl.col("loss") <= high)
@@ -68,7 +71,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
 def _curves(axes: Axes, points: pl.DataFrame, column: str, colours: dict[float, Any]) -> None:
     for number, ((run,), curve) in enumerate(points.group_by(["run"], maintain_order=True)):
         (line,) = axes.plot(
-            curve[column], curve["loss"], color=colours[curve["params"][0]], lw=0.8,
+            curve[column], curve["loss"], color=colours[curve["size"][0]], lw=0.8,
             gid=f"run-{number}-{column}",
         )  # fmt: skip
         style.name_runs(line, [str(run)])
@@ -78,9 +81,9 @@ def _labels(ends: pl.DataFrame, colours: dict[float, Any]) -> list[tuple[str, An
     """Name each size where its runs end, on average."""
     return [
         (
-            f"{label_of(rows)}: {short(params)}",
-            colours[params],
+            f"{label_of(rows)}: {short(size)}",
+            colours[size],
             float(rows["loss"].mean()),  # type: ignore[arg-type]
         )
-        for (params,), rows in ends.group_by(["params"], maintain_order=True)
+        for (size,), rows in ends.group_by(["size"], maintain_order=True)
     ]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
+from isoflop.cells import cells_of, merged
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import check_runs, equal_compute
@@ -54,7 +55,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         return style.NothingToShow("No approach gave an estimate for this sweep.")
     counting = counting_of_pair(inputs.recommended, inputs.fitted)
     runs = check_runs(inputs.losses, inputs.announcement)
-    pair = counted(runs, counting).sort("params")
+    pair = _by_size(counted(runs, counting))
     if pair.height < 2:
         return style.NothingToShow(_why_no_pair(inputs))
     if not equal_compute(pair["flops"]):
@@ -77,8 +78,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         spoken = f"over the loss that {ANSWERS[key].in_prose} predicts there"
     announced = _announced(axes, inputs, pair)
     numbered = pair.with_row_index("number")
-    for (params,), rows in numbered.group_by(["params"], maintain_order=True):
-        _measured(axes, float(params), rows, left=params == pair["params"][0])
+    for _, rows in numbered.group_by(["cell"], maintain_order=True):
+        params = float(rows["params"][0])
+        _measured(axes, params, rows, left=params == pair["params"][0])
     _optima(strip, inputs, counting)
     axes.margins(y=0.08)
     low_loss, high_loss = axes.get_ylim()
@@ -92,8 +94,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     listed = " and ".join(
         f"{runs[0] if len(runs) == 1 else f'the mean of {len(runs)} runs'} with "
         f"{short(params)} parameters and loss {loss:.4f}"
-        for params, runs, loss in pair.group_by("params", maintain_order=True)
-        .agg("run", pl.col("loss").mean())
+        for params, runs, loss in pair.group_by("cell", maintain_order=True)
+        .agg(pl.col("params").first(), "run", pl.col("loss").mean())
+        .drop("cell")
         .iter_rows()
     )
     return style.Drawn(
@@ -102,6 +105,14 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         f"{listed}, {spoken}.{announced} Each optimal size is marked at the foot with its 95 % "
         "interval, where it has one.",
     )
+
+
+def _by_size(finals: pl.DataFrame) -> pl.DataFrame:
+    """Sort runs by N, which is one number for those of one N and D: they have one `cell`."""
+    rows = finals.sort("params", "run")
+    params = rows["params"].to_numpy()
+    cell = cells_of(params, rows["tokens"].to_numpy())
+    return rows.with_columns(cell=cell, params=merged(params, cell)).sort("cell", "run")
 
 
 def _tokens(answer: Estimate | Mixture, params: Floats, flops: float) -> Floats:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from isoflop.cells import cells_of, number_of_cells
 from isoflop.drawing import style
 from isoflop.estimates.diagnostics import EnvelopeDiagnostics, expect
 from isoflop.figures.frontier import draw_scaling
@@ -45,7 +46,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             )  # fmt: skip
         draw_scaling(axes, inputs, estimate, axis)
         axes.set_title(title)
-    sizes = points["params"].n_unique()
+    sizes = number_of_cells(cells_of(points["params"].to_numpy()))
     return style.Drawn(
         figure,
         "Three panels. First: loss against training compute for "

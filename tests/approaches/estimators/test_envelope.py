@@ -179,7 +179,7 @@ def test_novels_cpu_by_each_rule(novels_cpu: Observations) -> None:
     inside = (winner > novels_cpu.run_params.min()) & (winner < novels_cpu.run_params.max())
     early = inside & (whole.untrimmed.log_flops < np.log(1e10))
     assert early.sum() == 64
-    trimmed = whole.untrimmed.trimmed(present, novels_cpu.run_params)
+    trimmed = whole.untrimmed.trimmed(present, novels_cpu.sizes)
     assert (trimmed.run[early] == -1).all()
     line = np.polyfit(
         whole.untrimmed.log_flops[0][inside[0]], whole.untrimmed.log_params[0][inside[0]], 1
@@ -192,7 +192,7 @@ def test_one_stray_place_moves_no_cut() -> None:
     run = np.array([[2, 0, 0, 0, 1, 2, 1, 1, 1, 2, 2]])
     nothing = np.zeros_like(run, dtype=np.float64)
     frontier = Frontiers(np.arange(11.0)[None], run, nothing, nothing, nothing)
-    trimmed = frontier.trimmed(np.ones((1, 3), dtype=np.bool_), np.array([1e6, 2e6, 3e6]))
+    trimmed = frontier.trimmed(np.ones((1, 3), dtype=np.bool_), np.arange(3))
     assert trimmed.run[0].tolist() == [-1, -1, -1, -1, 1, -1, 1, 1, 1, -1, -1]
 
 

@@ -106,7 +106,7 @@ def test_trimming_leaves_out_exactly_the_edge_sizes(sweep: Observations) -> None
     smallest = sweep.run_params.argmin()
     present[1, smallest] = False
     whole = grid_curves(sweep, 400).frontiers(present)
-    trimmed = whole.trimmed(present, sweep.run_params)
+    trimmed = whole.trimmed(present, sweep.sizes)
     for row in range(2):
         own = sweep.run_params[present[row]]
         winner = sweep.run_params[whole.run[row]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.protocol import LEAST_FITTED
+from isoflop.cells import cells_of_logs, number_of_cells
 from isoflop.config.approaches import LEAST_BUDGETS, LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import LeftOutRun
@@ -56,7 +57,7 @@ class BudgetGroup:
     @property
     def n_sizes(self) -> int:
         """Number of distinct sizes."""
-        return len(np.unique(self.log_params))
+        return number_of_cells(cells_of_logs(self.log_params))
 
     @property
     def sizes(self) -> str:

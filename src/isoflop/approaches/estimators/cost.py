@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.numerics.least_squares import fit_lines
+from isoflop.cells import cells_of, number_of_cells
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.laws import FlopsPerToken
 from isoflop.numbers import per_cent
@@ -94,7 +95,9 @@ def other_cost(observations: Observations) -> OtherCost | None:
     """
     ends = observations.at(np.flatnonzero(np.diff(observations.run, append=-1) != 0))
     power = flops_per_token(ends.params, ends.tokens, ends.flops)
-    if power.largest_deviation <= EXACT or len(np.unique(ends.params)) < LEAST_SIZES:
+    if power.largest_deviation <= EXACT:
+        return None
+    if number_of_cells(cells_of(ends.params)) < LEAST_SIZES:
         return None
     log_n = np.log(ends.params)
     curve = np.polynomial.Polynomial.fit(log_n, np.log(ends.flops / ends.tokens), 2)

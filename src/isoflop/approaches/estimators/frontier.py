@@ -97,16 +97,16 @@ class Frontiers:
         """1 where there is a winner, else 0."""
         return (self.run >= 0).astype(np.float64)
 
-    def trimmed(self, present: Bools, run_params: Floats) -> Frontiers:
+    def trimmed(self, present: Bools, sizes: Ints) -> Frontiers:
         """Leave out where a subset's smallest or largest size wins, and all that lies beyond.
 
         Where an end size wins the best size is only known to lie at or beyond it. A place farther
         out than that, won by another size, is no place where the frontier was measured either: it
         is the first moments of training, where whoever has the steepest early curve wins.
         """
-        smallest = np.where(present, run_params, np.inf).min(axis=1, keepdims=True)
-        largest = np.where(present, run_params, -np.inf).max(axis=1, keepdims=True)
-        winner, won = run_params[self.run], self.run >= 0
+        smallest = np.where(present, sizes, np.inf).min(axis=1, keepdims=True)
+        largest = np.where(present, sizes, -np.inf).max(axis=1, keepdims=True)
+        winner, won = sizes[self.run], self.run >= 0
         low, high = won & (winner <= smallest), won & (winner >= largest)
         beyond = _before(low, won) | _before(high[:, ::-1], won[:, ::-1])[:, ::-1]
         return replace(self, run=np.where(low | high | beyond, -1, self.run))

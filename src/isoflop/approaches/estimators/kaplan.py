@@ -21,6 +21,7 @@ from isoflop.approaches.estimators.power_laws import fit_frontiers, fitted_part,
 from isoflop.approaches.numerics.least_squares import fit_lines
 from isoflop.approaches.numerics.solver import Problems, Solution, minimise
 from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.cells import merged
 from isoflop.config.approaches import CountingSettings
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.diagnostics import Counted, KaplanDiagnostics
@@ -256,7 +257,8 @@ class KaplanFit(Fit):
         observations = self.observations
         lowest = np.full(observations.n_runs, np.inf)
         np.minimum.at(lowest, observations.run, observations.loss)
-        sizes = np.unique(observations.run_params)
+        log_params = np.log(observations.run_params)
+        sizes = np.unique(merged(log_params, observations.sizes))
         best = np.stack(
             [
                 np.where(
@@ -267,9 +269,7 @@ class KaplanFit(Fit):
             axis=-1,
         )
         there = np.isfinite(best)
-        line = fit_lines(
-            np.log(sizes)[None], np.log(np.where(there, best, 1.0)), there.astype(np.float64)
-        )
+        line = fit_lines(sizes[None], np.log(np.where(there, best, 1.0)), there.astype(np.float64))
         return _scale(line.intercept, -line.slope), -line.slope
 
     def _joint_law(self, weights: Floats) -> Floats:

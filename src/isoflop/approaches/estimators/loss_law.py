@@ -22,6 +22,7 @@ from isoflop.approaches.numerics.multistart import (
 )
 from isoflop.approaches.numerics.solver import LogPrior, Model
 from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.cells import GAP, cells_of, number_of_cells
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.estimate import prior_words
 from isoflop.numbers import listed, per_cent
@@ -499,9 +500,13 @@ def points_of(
     if settings.drop_highest:
         order = np.argsort(observations.loss[points], kind="stable")
         points = np.sort(points[order[: -settings.drop_highest]])
-    sizes = len(np.unique(observations.params[points]))
-    horizons = len(np.unique(observations.tokens[points]))
-    if len(points) < least or sizes < 2 or horizons < 2:
+    sizes, horizons = (
+        number_of_cells(cells_of(axis[points]))
+        for axis in (observations.params, observations.tokens)
+    )
+    # whole curves leave no gaps in D
+    several = bool(np.ptp(np.log(observations.tokens[points])) > GAP) if len(points) else False
+    if len(points) < least or sizes < 2 or not several:
         raise UnderdeterminedError(
             f"{approach} needs {least} points with at least two sizes and two token counts; "
             f"sweep {observations.sweep} has {len(points)} with {sizes} and {horizons}. Add runs, "

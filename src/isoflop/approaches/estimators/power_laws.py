@@ -73,7 +73,7 @@ def fitted_part(
     frontiers: Frontiers, present: Bools, observations: Observations, edge: Literal["trim", "keep"]
 ) -> Frontiers:
     """Leave out where a subset's smallest or largest size wins and beyond, unless that is kept."""
-    return frontiers if edge == "keep" else frontiers.trimmed(present, observations.run_params)
+    return frontiers if edge == "keep" else frontiers.trimmed(present, observations.sizes)
 
 
 def winners(observations: Observations, frontiers: Frontiers, fitted: Frontiers) -> Winners:

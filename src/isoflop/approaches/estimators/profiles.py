@@ -30,6 +30,7 @@ from isoflop.approaches.estimators.valley_window import Budget, lowest_sizes, wi
 from isoflop.approaches.numerics.akima import akima_minima
 from isoflop.approaches.numerics.least_squares import Parabolas, fit_parabolas
 from isoflop.approaches.protocol import Fit, Refits, Resamples
+from isoflop.cells import cells_of_logs, merged, number_of_cells
 from isoflop.config.approaches import LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import (
@@ -199,7 +200,7 @@ class ProfilesFit(Fit):
         for group in self.groups:
             x, y = self._axes(group, group.loss[None])
             left = np.flatnonzero(self._kept(group, y, np.ones_like(y))[0] > 0)
-            if len(np.unique(x[left])) < LEAST_SIZES:
+            if number_of_cells(cells_of_logs(x[left])) < LEAST_SIZES:
                 continue
             t = x[left] - x[left].mean()
             design = np.stack([np.ones_like(t), t, t * t], axis=1)
@@ -239,7 +240,7 @@ class ProfilesFit(Fit):
         for group in self.groups:
             left = np.flatnonzero(~np.isin(group.run, [*self.outlying, *self.suspects]))
             x, _ = self._axes(group, group.loss[None])
-            if len(np.unique(x[left])) < LEAST_SIZES:
+            if number_of_cells(cells_of_logs(x[left])) < LEAST_SIZES:
                 continue
             # over a standard range, so that the curvature is the loss that the ends gain
             s = 2.0 * (x[left] - x[left].mean()) / np.ptp(x[left])
@@ -385,8 +386,10 @@ class ProfilesFit(Fit):
         x, y = self._axes(group, loss, axis)
         if self.settings.curve == "akima":
             kept = self._kept(group, y, np.ones_like(weights))
+            # through runs of one size goes one knot
+            knots = merged(x, cells_of_logs(x))
             place, log_loss = akima_minima(
-                x, self._perturbed(group, np.log(y), weights, axis), kept
+                knots, self._perturbed(group, np.log(y), weights, axis), kept
             )
             weights, curved = kept, np.isfinite(place)
         else:

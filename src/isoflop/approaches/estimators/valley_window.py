@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from isoflop.cells import cells_of_logs, number_of_cells
 from isoflop.config.approaches import LEAST_SIZES
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Budget(NamedTuple):
     log_flops: float
     x: Floats
     y: Floats
+
+    @property
+    def n_sizes(self) -> int:
+        """Number of distinct sizes."""
+        return number_of_cells(cells_of_logs(self.x))
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def widest_window(budgets: Sequence[Budget], least: int) -> int:
     budgets : the runs of each.
     least : fewest sizes of a budget.
     """
-    widest = max(len(np.unique(budget.x)) for budget in budgets)
+    widest = max(budget.n_sizes for budget in budgets)
     narrowest = max(least, LEAST_CURVED)
     wider = None
     for sizes in range(widest, narrowest - 1, -1):
@@ -108,11 +114,11 @@ def widest_window(budgets: Sequence[Budget], least: int) -> int:
 
 def lowest_sizes(budget: Budget, sizes: int) -> Bools:
     """Tell the runs of the sizes of lowest loss, over their seeds on average: (runs,)."""
-    unique, index = np.unique(budget.x, return_inverse=True)
-    mean = np.bincount(index, weights=budget.y) / np.bincount(index)
-    kept = np.zeros(len(unique), dtype=np.bool_)
+    size = cells_of_logs(budget.x)
+    mean = np.bincount(size, weights=budget.y) / np.bincount(size)
+    kept = np.zeros(len(mean), dtype=np.bool_)
     kept[np.argsort(mean, kind="stable")[:sizes]] = True
-    return np.asarray(kept[index])
+    return np.asarray(kept[size])
 
 
 def lopsidedness(budgets: Sequence[Budget]) -> Lopsidedness:
@@ -125,7 +131,7 @@ def lopsidedness(budgets: Sequence[Budget]) -> Lopsidedness:
     points = 0
     log_flops, steps, variances = [], [], []
     for budget in budgets:
-        if len(np.unique(budget.x)) < LEAST_SIZES:
+        if budget.n_sizes < LEAST_SIZES:
             continue
         s = budget.x - budget.x.mean()
         design = np.stack([np.ones_like(s), s, s * s], axis=1)

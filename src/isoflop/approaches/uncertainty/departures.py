@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from isoflop.cells import cells_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,7 +66,7 @@ class Departure:
         first, last = np.log(self.noise)
         place = np.log(flops / flops.min()) / max(float(np.log(flops.max() / flops.min())), 1e-12)
         alone = np.exp(first + (last - first) * place) * generator.normal(size=len(params))
-        _, size = np.unique(params, return_inverse=True)
+        size = cells_of(params)
         shared = self.by_size * generator.normal(size=int(size.max()) + 1)
         return np.asarray(alone + shared[size])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.cells import cell_of, repeats_in
+from isoflop.cells import cell_of, cells_of, number_of_cells, repeats_in
 from isoflop.escape import code, markdown
 from isoflop.numbers import (
     NONE,
@@ -102,7 +102,7 @@ def data_facts(inputs: ReportInputs) -> DataFacts:
     ]
     return DataFacts(
         runs=times(runs.height, "run"),
-        sizes=times(runs["params_total"].n_unique(), "size"),
+        sizes=times(number_of_cells(cells_of(runs["params_total"].to_numpy())), "size"),
         params=_span(runs["params_total"], count),
         tokens=_span(runs["tokens"], count),
         flops=_span(finals["flops_6nd"], power) if finals.height else NONE,
@@ -175,7 +175,7 @@ def budget_table(inputs: ReportInputs) -> Table | None:
         .group_by("budget")
         .agg(
             pl.len().alias("runs"),
-            pl.col("params_total").n_unique().alias("sizes"),
+            cell_of("params_total")[0].n_unique().alias("sizes"),
             pl.col("params_total").min().alias("n_low"),
             pl.col("params_total").max().alias("n_high"),
             pl.col("tokens").min().alias("d_low"),
