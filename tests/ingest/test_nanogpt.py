@@ -163,6 +163,30 @@ def test_launches_from_scratch_with_other_settings_are_several_runs(
         assert "several runs: a" not in reason("u", launch(100) + launch(200, resumed=True))
 
 
+def test_launches_that_print_other_sizes_are_several_runs(tmp_path: Path) -> None:
+    def launch(millions: str, first: float = 5.1) -> str:
+        lines = [f"step {k}/300 | loss {5 - k / 100:.4f} | 609.8ms" for k in range(0, 300, 10)]
+        for k in range(0, 300, 100):
+            lines.insert(k // 9, f"[EVAL] step {k}: train loss {5 - k / 100:.4f}, val loss {first}")
+        return "\n".join([f"number of parameters: {millions}M", *lines, ""])
+
+    other = {"o.log": nanogpt()}
+    tables = ingest(tmp_path / "s", {"a.log": launch("0.80") + launch("4.40"), **other})
+    reason = row(tables.runs, "run", "a")["reason"]
+    assert "prints 4.40M parameters, and the one before it 0.80M parameters" in reason
+    assert row(tables.files, "path", "a.log")["reason"].startswith("60 lines look like records")
+    sidecar = (
+        "title: t\nfacts: {params: {total: 8e5}, tokens_per_step: 32768, "
+        "schedule: {kind: cosine, steps: 300}}\n"
+    )
+    tables = ingest(
+        tmp_path / "t", {"a.log": launch("0.80") + launch("0.80", 5.2), **other}, sidecar
+    )
+    reason = row(tables.runs, "run", "a")["reason"]
+    assert "holds 2 runs" in reason  # its last evaluation is at 200 of 300 updates
+    assert "after 100 % of a run" in reason
+
+
 def test_a_smoke_test_before_a_run_is_left_behind_where_sweep_yaml_names_the_run(
     tmp_path: Path,
 ) -> None:
@@ -172,7 +196,7 @@ def test_a_smoke_test_before_a_run_is_left_behind_where_sweep_yaml_names_the_run
     )
     other = nanogpt().replace(": loss ", ": loss 1")
     reason = row(ingest(tmp_path / "s", {"a.log": text, "o.log": other}).runs, "run", "a")["reason"]
-    assert "max_iters = 200, and the one before it 20" in reason
+    assert "max_iters = 200, and the one before it max_iters = 20." in reason
     way = "runs: [{match: a.log, run: big}]\n"
     tables = ingest(tmp_path / "t", {"a.log": text, "o.log": other}, f"title: t\n{way}")
     alone = ingest(tmp_path / "u", {"a.log": nanogpt(), "o.log": other})

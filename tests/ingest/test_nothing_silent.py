@@ -249,7 +249,8 @@ def test_records_of_another_phase_are_read_and_counted_apart(
 
 def test_the_next_launch_is_of_the_pretraining_again(tmp_path: Path) -> None:
     text = base_and(loaded("base_checkpoints"), steps(50)) + base_and()
-    tables = ingest(tmp_path / "s", {"a.log": text})
+    sidecar = "title: t\noverrule: [{match: a, check: several_runs, reason: a test}]\n"
+    tables = ingest(tmp_path / "s", {"a.log": text}, sidecar)
     assert row(tables.files, "path", "a.log")["rows"] == 60
 
 

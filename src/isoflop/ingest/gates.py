@@ -315,7 +315,7 @@ def _several_runs(run: Measured) -> Finding | None:
     if run.curve["begun_again"] is None or len(run.run.parts) > 1:
         return None
     times, step, tokens = run.curve["begun_again"]
-    share = tokens / (run.fact("schedule.tokens") or run.curve["tokens"])
+    share = min(1.0, tokens / (run.fact("schedule.tokens") or run.curve["tokens"]))
     return Finding(
         share,
         f"its file holds {times + 1} runs, of which only the last would count: the log begins "

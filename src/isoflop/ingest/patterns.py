@@ -211,8 +211,7 @@ PATTERNS: Final = (
             ": train loss ",
         ),
         line=re.compile(
-            rf"\biter \d+: loss {NUMBER}(?:, lr {NUMBER})?(?:, grad_norm {NUMBER})?"
-            rf", time {NUMBER}m?s"
+            rf"\biter \d+: loss {NUMBER}(?:, [a-z_]+ {NUMBER})*, time {NUMBER}m?s"
             rf"|\bstep \d+: train loss {NUMBER}(?: \([^)\n]*\) \||,) val loss {NUMBER}"
         ),
     ),
@@ -366,11 +365,14 @@ PATTERNS: Final = (
             "][valid][",
             "loss=",
             "| valid on '",
+            '"valid_nll_loss": ',
+            '"wpb": ',
         ),
         line=re.compile(
             r"\| (?:train_inner|valid) \| \{|\]\[(?:train_inner|valid)\]\[[A-Z]+\] - \{"
             r"|\bepoch [0-9]+: +[0-9]+ / [0-9]+ loss="
-            r"|\| valid on '[^'\n]+' subset \| loss "
+            r"|\| valid on '[^'\n]+' subset \| (?:valid_)?loss "
+            r'|(?m:^)\{"epoch": [0-9]+, [^\n]*"(?:wpb|valid_nll_loss)": '
         ),
     ),
     Pattern(
@@ -390,8 +392,11 @@ PATTERNS: Final = (
     ),
     Pattern(
         "litgpt",
-        words=("| loss train: ",),
-        line=re.compile(rf"\bEpoch [0-9]+ \| iter [0-9]+ step [0-9]+ \| loss train: {NUMBER},"),
+        words=("| loss train: ", ", iter time: "),
+        line=re.compile(
+            rf"\bEpoch [0-9]+ \| iter [0-9]+ step [0-9]+ \| loss train: {NUMBER},"
+            rf"|\biter [0-9]+ (?:\| )?step [0-9]+: loss {NUMBER}, iter time: "
+        ),
     ),
     Pattern(
         "rwkv",

@@ -2,7 +2,9 @@
 
 `... | train_inner | {"epoch": 1, ..., "loss": "15.073", "wpb": "980.3", "num_updates": "100"}` or
 `epoch 001:    100 / 167138 loss=15.073, ..., wpb=980.3, ..., num_updates=100, lr=1.2e-05`. All
-values of the JSON are texts. Under hydra it is `[...][train_inner][INFO] - {...}`. `nll_loss`,
+values of the JSON are texts. Under hydra it is `[...][train_inner][INFO] - {...}`. Until 2019 lines
+name no `train_inner` and JSON stands alone on its line; losses are means since the epoch's
+beginning then, and evaluations tell no update: they are of the last one. `nll_loss`,
 without label smoothing, is the cross-entropy where both are printed, and `inner_loss` where `loss`
 has that of the gates of experts in it; `wpb` are the tokens of a batch, of which D adds up.
 """
@@ -22,13 +24,14 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 3
+VERSION = 4
 
 _JSON: Final = re.compile(
     r"(?:\| (?=\w+ \|)|\]\[(?=\w+\]\[))(train_inner|train|valid)(?: \||\]\[[A-Z]+\] -) (\{.*\})\s*$"
 )
+_BARE: Final = re.compile(r"^(\{\"epoch\": [0-9]+, .*\})\s*$")
 _PLAIN: Final = re.compile(r"epoch [0-9]+: +[0-9]+ / [0-9]+ (loss=.*)$")
-_VALID: Final = re.compile(r"\| valid on '([^']+)' subset \| (loss .*)$")
+_VALID: Final = re.compile(r"\| valid on '([^']+)' subset \| ((?:valid_)?loss .*)$")
 _PARAMS: Final = re.compile(r"num\. (?:shared )?model params: ([0-9]+(?:,[0-9]{3})*)")
 _MAX_UPDATE: Final = re.compile(r"\bmax_update['\"]?[=:] ?([0-9]+)")
 _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
@@ -49,25 +52,46 @@ class _Log:
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells."""
         if match := _JSON.search(line):
-            pairs = json_object(match[2])
-            if pairs is None:
-                yield Unread()
-            elif match[1] == "train_inner":
-                yield from self._training(pairs)
-            elif match[1] == "valid":
-                plain = {name.removeprefix("valid_"): value for name, value in pairs.items()}
-                yield from self._evaluation("valid", plain)
+            yield from self._told(match[1], json_object(match[2]))
+        elif match := _BARE.match(line):
+            yield from self._alone(json_object(match[1]))
         elif match := _PLAIN.search(line):
+            if "train_inner" not in line:
+                self._facts["loss_kind"] = "running_mean"
             yield from self._training(dict(re.findall(r"(\w+)=([^,\s]+)", match[1])))
         elif match := _VALID.search(line):
             pairs = dict(re.findall(r"(\w+) ([^|\s]+) ?(?:\||$)", match[2]))
-            yield from self._evaluation(match[1], pairs)
+            yield from self._validated(pairs, match[1])
         elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
         elif match := _PARAMS.search(line):
             self._facts["params.total"] = number(match[1])
         elif match := _MAX_UPDATE.search(line):
             self._facts["schedule.steps"] = finite(match[1]) or None
+
+    def _told(self, kind: str, pairs: Mapping[str, Any] | None) -> Iterator[Event]:
+        """Turn JSON behind a word into a record; `train` is the mean of an epoch."""
+        if pairs is None:
+            yield Unread()
+        elif kind == "train_inner":
+            yield from self._training(pairs)
+        elif kind == "valid":
+            yield from self._validated(pairs)
+
+    def _alone(self, pairs: Mapping[str, Any] | None) -> Iterator[Event]:
+        """Turn JSON without a word before it into a record."""
+        if pairs is None:
+            yield Unread()
+        elif any(name.startswith("valid_") for name in pairs):
+            yield from self._validated({"valid_num_updates": self._updates or None, **pairs})
+        else:
+            self._facts["loss_kind"] = "running_mean"
+            yield from self._training(pairs)
+
+    def _validated(self, pairs: Mapping[str, Any], eval_set: str = "valid") -> Iterator[Event]:
+        """Turn pairs whose names may begin with `valid_` into an evaluation."""
+        plain = {name.removeprefix("valid_"): value for name, value in pairs.items()}
+        yield from self._evaluation(eval_set, plain)
 
     def _training(self, pairs: Mapping[str, Any]) -> Iterator[Event]:
         """Turn pairs into a point."""

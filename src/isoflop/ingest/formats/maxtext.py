@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 2
+VERSION = 3
 
 _STEP: Final = re.compile(
-    rf"completed step: ([0-9]+), seconds: ({NUMBER}), (?:TFLOP/s/device: {NUMBER}, )?"
+    rf"completed step: ([0-9]+), seconds: ({NUMBER}), (?:TFLOP/s(?:/device)?: {NUMBER}, )?"
     rf"(?:Tokens/s/device: {NUMBER}, )?(?:total_weights: ({NUMBER}), )?loss: ({NUMBER})"
     rf"(?:, (?:[a-z_]+: {NUMBER}, )*lm_loss: ({NUMBER}))?"
 )

@@ -30,7 +30,7 @@ from isoflop.ingest.textlog import Shape, TextFormat, facts_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 9
+VERSION = 10
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -40,8 +40,8 @@ _VALID = re.compile(
 _ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
 _SHARD = re.compile(
-    r"number of parameters on \(tensor, pipeline\) model parallel rank "
-    r"\(([0-9]+, *[0-9]+)\): *([0-9]+)"
+    r"number of parameters on (?:\(tensor, pipeline\) )?model parallel rank "
+    r"\(?([0-9]+(?:, *[0-9]+)?)\)?: *([0-9]+)"
 )
 _ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
 _BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
@@ -222,11 +222,13 @@ def _layers(given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    """Read `key: value` between bars."""
+    """Read `key: value` between bars; until 2020 rate, loss and scale have no colon."""
     pairs = {}
     for pair in text.split("|"):
         key, colon, value = pair.rpartition(":")
-        if colon:
+        if not colon:
+            key, _, value = pair.strip().rpartition(" ")
+        if key:
             pairs[key.strip()] = value.strip()
     return pairs
 

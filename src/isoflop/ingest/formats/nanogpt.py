@@ -34,23 +34,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 6
+VERSION = 7
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
 # no \b: a line glued to the one before it counts too
 _ITER = re.compile(
     rf"iter (\d+): loss ({NUMBER})(?:, lr ({NUMBER}))?(?:, grad_norm ({NUMBER}))?"
-    rf", time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?"
+    rf"(?:, [a-z_]+ {NUMBER})*, time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?"
 )
 _STEP = re.compile(rf"step (\d+): train loss ({NUMBER})(?: \([^)]*\) \||,) val loss ({NUMBER})")
-_LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+:")
+_LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+(?::|(?:/\d+)? ?[|,][^\n]*\bloss\b)")
 _RESUMED = re.compile(r"^Resuming training from ")
 _CRASHED = re.compile(r"^Traceback \(most recent call last\)|CUDA out of memory")
 _TOKENS = re.compile(r"tokens per iteration will be: ([\d,]+)")
 _VOCABULARY = re.compile(r"(?:found vocab_size = |vocab_size of GPT-2 to )([\d,]+)")
 _TENSORS = re.compile(r"num (non-)?decayed parameter tensors: \d+, with ([\d,]+) parameters")
 _ASSIGNED = re.compile(r"^(?:Overriding: )?(\w+) = (.+)$")
+_PRINTED = re.compile(r"^number of parameters: ([\d.]+)M")
+"""Position embeddings left out, and written to two digits: it tells one network from another."""
 _SETTINGS: Final = frozenset(
     {
         "batch_size", "block_size", "dataset", "decay_lr", "gradient_accumulation_steps",
@@ -58,7 +60,8 @@ _SETTINGS: Final = frozenset(
         "vocab_size", "warmup_iters",
     }
 )  # fmt: skip
-
+_OF_A_RUN: Final = {"max_iters": "max_iters = {}", "printed": "{}M parameters"}
+"""What a launch of the same run prints again, and in what words it is told."""
 
 LONGEST_SETTING: Final = 200
 """Characters of a setting's value that are looked at: literals nest."""
@@ -74,7 +77,7 @@ class Reader:
         self._begun = False
         self._next: dict[str, Any] = {}  # settings of the next launch, in the same file
         self._resumed = False
-        self._planned: object = None
+        self._planned: dict[str, object] = {}
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -90,7 +93,7 @@ class Reader:
         elif _CRASHED.search(line):
             yield Ended("crashed")
         else:
-            if self._begun and _TOKENS.search(line):
+            if self._begun and (_TOKENS.search(line) or self._is_another(line)):
                 self._header, self._begun, self._resumed = self._next, False, False
                 self._next = {}
             _take(line, self._next if self._begun else self._header)
@@ -103,17 +106,27 @@ class Reader:
             return
         self._begun = True
         yield Facts(_facts(self._header))
-        planned = self._header.get("max_iters", self._planned)
-        if self._planned not in (None, planned) and not self._resumed:
+        planned = {name: self._header[name] for name in _OF_A_RUN if name in self._header}
+        differing = [
+            name for name in planned if self._planned.get(name, planned[name]) != planned[name]
+        ]
+        if differing and not self._resumed:
+            name = differing[0]
             yield Excluded(
-                f"its file holds several runs: a launch that was not resumed prints max_iters = "
-                f"{planned}, and the one before it {self._planned}. Give what each printed a file "
+                f"its file holds several runs: a launch that was not resumed prints "
+                f"{_OF_A_RUN[name].format(planned[name])}, and the one before it "
+                f"{_OF_A_RUN[name].format(self._planned[name])}. Give what each printed a file "
                 f"of its own; or, if the earlier was a test and the later launch is the run, name "
                 f"it in sweep.yaml, runs: [{{match: <this file>, run: <its name>}}]",
                 "",
                 unless_named=True,
             )
-        self._planned = planned
+        self._planned |= planned
+
+    def _is_another(self, line: str) -> bool:
+        """Tell the header of a launch of another network, where no other line begins one."""
+        printed = _PRINTED.match(line)
+        return printed is not None and printed[1] != self._header.get("printed", printed[1])
 
     def end(self) -> Iterator[Event]:
         """Nothing is left to say."""
@@ -163,6 +176,8 @@ def _take(line: str, header: dict[str, Any]) -> None:
         header["tokens_per_step"] = number(match[1])
     elif match := _VOCABULARY.search(line):
         header["vocab_size"] = step_number(match[1])
+    elif match := _PRINTED.match(line):
+        header["printed"] = match[1]
     elif match := _TENSORS.search(line):
         kind = "other" if match[1] else "decayed"
         header[f"{kind}_params"] = number(match[2])
@@ -257,6 +272,6 @@ FORMAT = TextFormat(
     reader=Reader,
     triggers=(
         " = ", "tokens per iteration will be: ", "found vocab_size = ", "vocab_size of GPT-2 to ",
-        "decayed parameter tensors: ", "Resuming training from ",
+        "decayed parameter tensors: ", "Resuming training from ", "number of parameters: ",
     ),
 )  # fmt: skip
