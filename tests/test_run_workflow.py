@@ -349,8 +349,9 @@ def test_the_summary_names_report_answer_and_what_was_left_out(tmp_path: Path) -
         (folder / "sweep.yaml").write_text("title: t\n")
         (tmp_path / "reports" / sweep / "tables").mkdir(parents=True)
     (tmp_path / "reports/full/tables/answer.csv").write_text(
-        "flops,law,params_counted,params,params_lo95,params_hi95,tokens,tokens_lo95,tokens_hi95,tokens_per_param\n"
-        "1e+21,Mixture,active,4e9,3e9,5e9,8e10,,,20\n1e+21,Other,total,1,,,1,,,1\n"
+        "flops,law,params_counted,params,params_lo95,params_hi95,tokens,tokens_lo95,tokens_hi95,tokens_per_param,against_all\n"
+        "1e+21,Mixture,active,4e9,3e9,5e9,8e10,,,20,Every law fails.\n"
+        "1e+21,Other,total,1,,,1,,,1,Every law fails.\n"
     )
     reasons = ["diverged"] * 2 + [f"reason {k}\x1b[2J" for k in range(7)]
     rows = {
@@ -370,6 +371,7 @@ def test_the_summary_names_report_answer_and_what_was_left_out(tmp_path: Path) -
     assert (
         "at 10²¹ FLOPs: train 4.00B (95 %: 3.00B–5.00B) active parameters on 80.0B tokens" in first
     )
+    assert first.count("\n  Every law fails.\n") == 1
     assert "left out: 9\n        2  diverged\n" in first
     assert "and 2 more reasons" in first
     assert "\x1b" not in text

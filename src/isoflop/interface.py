@@ -26,6 +26,7 @@ from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
+from isoflop.estimates.recommendation import against_all
 from isoflop.frame import losses_of_frame
 from isoflop.numbers import NONE, fixed, interval, number_of
 from isoflop.project import facts_folder
@@ -421,6 +422,11 @@ class Fit:
         return rows
 
     @property
+    def against_all(self) -> str:
+        """That the runs reject every law of the loss, or none forecast them; else empty."""
+        return against_all(self.estimates, self.forecasts, self.mixture)
+
+    @property
     def cautions(self) -> dict[Approach, list[str]]:
         """What a reader must know before using the numbers, by approach; those that have any."""
         return {name: fit.cautions for name, fit in self.estimates.items() if fit.cautions}
@@ -429,7 +435,8 @@ class Fit:
         """Give a and its 95 % interval by the mixture and every approach and law."""
         head = f"Fit of {self.sweep.name}: N_opt ~ C^a"
         lines = [head, *("  ".join(filter(None, row)) for row in self._lines())]
-        return "\n".join([*lines, *self._cautioned()])
+        against = [self.against_all] if self.against_all else []
+        return "\n".join([*lines, *against, *self._cautioned()])
 
     def _cautioned(self) -> list[str]:
         """Say how many cautions there are and where, in a line; none without any."""
@@ -447,6 +454,7 @@ class Fit:
             f"<table><caption>Fit of {html(self.sweep.name)}: N<sub>opt</sub> ∝ C<sup>a</sup>"
             "</caption><thead><tr><th>Approach</th><th>a</th><th>95 %</th><th></th></tr></thead>"
             f"<tbody>{rows}</tbody></table>"
+            + (f"<p>{html(self.against_all)}</p>" if self.against_all else "")
             + "".join(f"<p>{line}</p>" for line in self._cautioned())
         )
 

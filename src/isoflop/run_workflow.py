@@ -391,6 +391,8 @@ def _written(built: Built) -> str:
             f"{SIZES[row['params_counted']]} on {_range(row, 'tokens')} tokens, "
             f"{ratio(float(row['tokens_per_param']), PLAIN)} tokens per parameter"
         )
+        if against := row.get("against_all"):
+            lines.append(f"  {against}")
     if not built.left_out:
         lines.append("  left out: nothing")
     else:

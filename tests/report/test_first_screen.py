@@ -13,7 +13,8 @@ import pytest
 from isoflop.approach import IN_PROSE, LAWS
 from isoflop.estimates.answers import ask
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect, form_tests
-from isoflop.estimates.estimate import Estimate, Refusal
+from isoflop.estimates.estimate import Calibration, Estimate, Refusal
+from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.levels import NoLevel, Tails
 from isoflop.estimates.mixture import (
     CoveredShare,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
+    from isoflop.estimates.forecasts import Score
     from isoflop.report.inputs import ReportInputs
     from tests.report.conftest import Rendered
 
@@ -261,6 +263,120 @@ def test_what_replicates_say_of_the_laws_is_said_in_the_answer(
     assert answers.not_exact.startswith(opening)
     assert ("(lack of fit, p " in str(answers)) == bool(opening)
     assert {a.law for a in answers.laws if a.misses} == set(missing)
+
+
+def _with_forms_of(
+    outcomes: Mapping[Approach, Estimate | Refusal], p_value: float
+) -> dict[Approach, Estimate | Refusal]:
+    """Give every law that p-value of the test of its form, those of simulated sweeps among them."""
+    changed = {**outcomes}
+    for name, estimate in outcomes.items():
+        if not isinstance(estimate, Estimate):
+            continue
+        update: dict[str, object] = {}
+        if (found := form_tests(estimate.diagnostics)) is not None:
+            joint = found.joint.model_copy(update={"p_value": p_value})
+            tests = found.model_copy(update={"joint": joint})
+            update["diagnostics"] = estimate.diagnostics.model_copy(update={"misfit": tests})
+        if isinstance(estimate.calibration, Calibration):
+            truths = [
+                truth.model_copy(update={"misfit_p": p_value})
+                for truth in estimate.calibration.truths
+            ]
+            update["calibration"] = estimate.calibration.model_copy(update={"truths": truths})
+        changed[name] = estimate.model_copy(update=update)
+    return changed
+
+
+def _with_forecasts(forecasts: Forecasts, *, failed: bool) -> Forecasts:
+    """Let every forecast fail, or pass."""
+
+    def judged(score: Score) -> Score:
+        inside = dict.fromkeys(score.inside, 0.0 if failed else 1.0)
+        least = dict.fromkeys(score.inside, 0.5)
+        ends = dict.fromkeys(score.bias_intervals, (-1.0, 1.0))
+        return score.model_copy(
+            update={"inside": inside, "inside_least": least, "bias_intervals": ends}
+        )
+
+    cuts = []
+    for cut in forecasts.cuts:
+        scores = [judged(score) for score in cut.forecast("parametric").scores]
+        laws = {name: cut.forecast("parametric") for name in LAWS}
+        each = [
+            forecast.model_copy(update={"approach": name, "scores": scores})
+            for name, forecast in laws.items()
+        ]
+        mixed = cut.mixture
+        if mixed is not None:
+            mixed = mixed.model_copy(update={"score": judged(mixed.score)})
+        cuts.append(cut.model_copy(update={"forecasts": each, "mixture": mixed}))
+    return forecasts.model_copy(update={"cuts": cuts})
+
+
+@pytest.mark.parametrize("rejected", [True, False])
+@pytest.mark.parametrize("failed", [True, False])
+def test_the_first_paragraph_says_that_no_law_holds(
+    inputs: ReportInputs, *, rejected: bool, failed: bool
+) -> None:
+    """And what covers in sweeps of laws that the runs reject is called that."""
+    p_value = 4e-6 if rejected else 0.3
+    assert isinstance(inputs.mixture, Mixture)
+    assert isinstance(inputs.forecasts, Forecasts)
+    members = [m.model_copy(update={"misfit_p": p_value}) for m in inputs.mixture.members]
+    changed = replace(
+        inputs,
+        estimates=_with_forms_of(inputs.estimates, p_value),
+        laws=_with_forms_of(inputs.laws, p_value),
+        mixture=inputs.mixture.model_copy(update={"members": members}),
+        forecasts=_with_forecasts(inputs.forecasts, failed=failed),
+    )
+    opening = ""
+    if rejected:
+        opening = f"These runs reject the form of each of the {len(LAWS)} laws of the loss that"
+    elif failed:
+        opening = "Every forecast by the laws that are mixed failed: "
+    screen = first_screen(changed)
+    assert screen.against.startswith(opening)
+    assert bool(screen.against) == bool(opening)
+    assert ("(score test, *p* ≤ 4.0" in screen.against) == rejected
+    assert ("and every forecast by those that take part failed" in screen.against) == (
+        rejected and failed
+    )
+    # said once, and in the paragraph that has the numbers
+    assert "what they say of a budget beyond the data" not in screen.rejected
+    words = " ".join(write_document(changed).markdown.split())
+    if opening:
+        assert words.count(f"**{opening}") == 1
+        assert words.index(f"**{opening}") < words.index("Covers: share of simulated sweeps")
+    # each share of sweeps says of what laws these are
+    assert screen.standing is not None
+    shares = [row[4] for row in screen.standing.rows if row[4].startswith(("yes", "no,"))]
+    assert shares
+    assert all((" (rejected)" in share) == rejected for share in shares)
+    assert any("(rejected): those sweeps" in note for note in screen.standing.notes) == rejected
+    column = screen.standing.data_columns.index("against_all")
+    (written,) = {row[column] for row in screen.standing.data if row[2] == "sweep"}
+    told = calibration(changed)
+    assert all(("These runs reject the form" in each) == rejected for each in told.covered)
+    # the command says it too
+    outcomes = {**changed.estimates, **changed.laws}
+    answers = ask(
+        Target("flops", 1e14),
+        sweep="s",
+        outcomes=outcomes,
+        draws={**inputs.draws, **inputs.law_draws},
+        forecasts=changed.forecasts,
+        mixture=changed.mixture,
+        mixture_draws=inputs.mixture_draws,
+    )
+    first, _, rest = str(answers).partition("\n\n")
+    assert answers.against_all.startswith(opening)
+    assert bool(answers.against_all) == bool(opening)
+    assert answers.against_all in first
+    assert written == (answers.against_all or None)
+    assert ("yes (rejected)" in rest) == rejected
+    assert ("(rejected): those sweeps" in rest) == rejected
 
 
 def test_every_law_of_the_set_that_is_rejected_is_named(inputs: ReportInputs) -> None:

@@ -42,6 +42,7 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
             "params_hi95": "500000",
             "tokens_lo95": "",
             "tokens_hi95": "",
+            "against_all": "These runs reject *each* law.",
         },
         {
             "flops": "1e14",
@@ -78,6 +79,7 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
     assert {"made-up/report.html", "made-up/report.pdf"} <= set(page.links)
     rows = {row[0].split("\n")[0].strip(): row for row in page.tables["tbl-sweeps"]}
     mine = rows["A made-up *sweep*"]
+    assert "These runs reject *each* law." in mine[1]
     words = mine[1].split("\n")[0].strip()
     assert words == "450k (400k–500k) non-embedding parameters, 37.0M tokens"
     assert isinstance(mixture, Mixture)

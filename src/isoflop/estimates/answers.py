@@ -51,8 +51,11 @@ from isoflop.estimates.power_frontier import ASKED, Asked
 from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import (
     DOUBTED,
+    OF_REJECTED,
+    REJECTED_TRUTHS,
     RULES,
     Rule,
+    against_all,
     not_exact,
     recommend,
     standing,
@@ -121,6 +124,8 @@ class Answer(Section):
     """Its counting in a reader's words; empty where it is total N and C = 6ND."""
     covers: bool | None = None
     """Whether its intervals cover in simulated sweeps; None where nobody checked."""
+    tried_on_rejected: bool = False
+    """Whether those sweeps are of laws alone that the runs reject."""
     forecasts: bool | None = None
     """Whether it predicted the upper part of its sweep; None where nobody checked."""
     forecast_losses: int | None = None
@@ -171,6 +176,8 @@ class Answers(Section):
     """Which laws take part in the mixture though the runs reject them; empty where none does."""
     leaves_open: bool = False
     """Whether the laws of the loss together leave the best size open; see ``NoMixture``."""
+    against_all: str = ""
+    """That the runs reject every law of the loss, or none forecast them, in words; else empty."""
     not_exact: str = ""
     """Which laws miss the runs by more than replicates differ, in words; empty where none does."""
     card: str | None
@@ -391,6 +398,7 @@ def ask(
                 member=member,
             ).model_copy(
                 update={
+                    "tried_on_rejected": stands is not None and stands.tried_on_rejected,
                     **_counted(estimate.counting),
                     "least_flops": least_flops_of(estimate, drawn[name]),
                     "lowest_loss": lowest_loss_of(estimate, drawn[name]),
@@ -411,6 +419,9 @@ def ask(
         rule=None if chosen is None else chosen.rule,
         mixes_rejected=of_rejected(mixture.members) if isinstance(mixture, Mixture) else "",
         leaves_open=isinstance(mixture, NoMixture) and mixture.leaves_open,
+        against_all=""
+        if forecasts is None
+        else against_all(fitted, forecasts, None if mixture_draws is None else mixture),
         not_exact=not_exact(fitted.values(), "{:.1g}".format),
         card=None
         if machine is None
@@ -672,7 +683,7 @@ def _summary(answers: Answers) -> list[str]:
         f"{_written(allocation.tokens, _count)} tokens"
     )
     law = ANSWERS[best.law].in_prose
-    doubts = [answers.not_exact] if answers.not_exact else []
+    doubts = [doubt for doubt in (answers.against_all, answers.not_exact) if doubt]
     served = _served_summary(asked, best, answers)
     if not best.determined:
         return [f"{asked}, by {law}: {UNDETERMINED[0].lower()}{UNDETERMINED[1:]}", *doubts]
@@ -781,7 +792,8 @@ def _row(answer: Answer, answers: Answers) -> list[str]:
         if _distances(answers):
             cells.append(f"{allocation.distance}: {reach(allocation.decades_beyond_data or 0.0)}")
         of_one = " (1)" if answer.forecast_losses == 1 else ""
-        cells += [PASSED[answer.covers], f"{PASSED[answer.forecasts]}{of_one}"]
+        tried = REJECTED_TRUTHS if answer.tried_on_rejected else ""
+        cells += [f"{PASSED[answer.covers]}{tried}", f"{PASSED[answer.forecasts]}{of_one}"]
         if _mixes(answers):
             cells.append(NONE if answer.weight is None else per_cent(answer.weight))
     return cells
@@ -988,8 +1000,10 @@ def _legend(answers: Answers) -> str:
     """Explain the columns that only a sweep has."""
     mixed = "; weight: share of the mixture’s draws" if _mixes(answers) else ""
     alone = any(answer.forecast_losses == 1 for answer in answers.laws)
+    rejected = any(answer.tried_on_rejected for answer in answers.laws)
     return (
         "covers: whether its intervals cover the truth in simulated sweeps of this design; "
+        f"{f'{OF_REJECTED}; ' if rejected else ''}"
         "forecast: whether fits to the lower part of the sweep predicted the upper part"
         f"{', (1) on one loss' if alone else ''}{mixed}; {NONE}: not checked, or no part of it."
     )

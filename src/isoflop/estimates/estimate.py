@@ -17,7 +17,7 @@ from isoflop.approach import APPROACHES, Approach
 from isoflop.config.approaches import ExponentPrior, UsedSettings
 from isoflop.config.reading import Section, parse
 from isoflop.counting import FlopsConvention, ParamsConvention
-from isoflop.estimates.diagnostics import Diagnostics, frontier_points
+from isoflop.estimates.diagnostics import REJECTED, Diagnostics, frontier_points
 from isoflop.estimates.draws import Draws, damaged, required
 from isoflop.estimates.influence import Influence
 from isoflop.estimates.laws import Law, Optima
@@ -121,15 +121,25 @@ class CheckedTruth(Section):
     """Simulated sweeps that could not be fitted."""
     noiseless: dict[str, float] | None
     """Parameters fitted to the sweep without errors; None where that was refused."""
+    misfit_p: float | None = None
+    """P-value of the test of its form on the sweep's own runs; None where it was not tested, or in
+    files of older versions."""
 
 
 class Calibration(Section):
     """The simulated sweeps behind calibrated intervals; their fits stand in the table of draws."""
 
     truths: list[CheckedTruth]
-    """One entry for each law of the set that the runs do not reject."""
+    """One entry for each law of the set that the runs do not reject, and for two at least."""
     left_out: dict[Approach, str]
     """The other laws of the set, and why no sweep was simulated from them."""
+
+    @property
+    def of_rejected(self) -> bool:
+        """Whether the runs reject the form of every law that was taken for the truth."""
+        return bool(self.truths) and all(
+            truth.misfit_p is not None and truth.misfit_p < REJECTED for truth in self.truths
+        )
 
 
 class Uncalibrated(Section):

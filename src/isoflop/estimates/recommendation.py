@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, MIXTURE
 from isoflop.estimates.diagnostics import REJECTED, lack_of_fit, misses, rejected_at
-from isoflop.estimates.estimate import Estimate
+from isoflop.estimates.estimate import Calibration, Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture, NoMixture
@@ -36,6 +36,13 @@ RULES: Final[dict[Rule, str]] = {
     "untested": "no approach was put to a test: how far to trust it is not known",
 }
 """Why an answer is recommended, in words."""
+REJECTED_TRUTHS: Final = " (rejected)"
+"""What stands behind whether an answer covers; see ``Standing.tried_on_rejected``."""
+OF_REJECTED: Final = (
+    "(rejected): those sweeps are of laws whose form these runs reject, so that it says little of "
+    "these runs"
+)
+"""What that means."""
 DOUBTED: Final = (
     f"{UNSURE} of a law whose forecast of the losses above the cuts failed, or whose form the runs "
     f"reject (p < {REJECTED:g}), and of a mixture that takes such a form."
@@ -57,6 +64,8 @@ class Standing:
     scores : its scores above that cut.
     rejected : whether the runs reject its form; of the mixture, that of a law that takes part.
     misses : whether it misses the runs by more than replicates differ; False where there are none.
+    tried_on_rejected : whether the runs reject every law whose simulated sweeps its intervals were
+        put to: whether they cover is then known of laws alone that are not those of the runs.
     """
 
     covers: bool | None
@@ -64,6 +73,7 @@ class Standing:
     scores: tuple[Score, ...]
     rejected: bool
     misses: bool = False
+    tried_on_rejected: bool = False
 
     @property
     def doubts_loss(self) -> bool:
@@ -147,6 +157,66 @@ def standing(answer: Estimate | Mixture, forecasts: Forecasts | NoForecasts) -> 
         if isinstance(answer, Mixture)
         else rejected_at(answer.diagnostics) is not None,
         misses=isinstance(answer, Estimate) and misses(answer.diagnostics),
+        tried_on_rejected=_tried_on_rejected(answer),
+    )
+
+
+def _tried_on_rejected(answer: Estimate | Mixture) -> bool:
+    if isinstance(answer, Mixture):
+        return bool(answer.checks) and len(answer.rejected) == len(answer.mixed)
+    return isinstance(answer.calibration, Calibration) and answer.calibration.of_rejected
+
+
+def against_all(
+    estimates: Mapping[Approach, Estimate],
+    forecasts: Forecasts | NoForecasts,
+    mixture: Mixture | NoMixture | None,
+    write: Callable[[float], str] = "{:.1g}".format,
+) -> str:
+    """Say that no law of the loss holds on these runs: all are rejected, or none forecast them.
+
+    Whoever reads no further than an answer must know of it.
+
+    Parameters
+    ----------
+    estimates : of every approach and law that was fitted.
+    forecasts, mixture : of the same sweep.
+    write : how a p-value is written.
+
+    Returns
+    -------
+    A sentence or two for the first paragraph; empty where a law is left.
+    """
+    laws = {key: estimate for key, estimate in estimates.items() if key in LAWS}
+    rejected = [p for law in laws.values() if (p := rejected_at(law.diagnostics)) is not None]
+    form = ""
+    if laws and len(rejected) == len(laws):
+        whose, least = "the only law of the loss that was fitted", "p = "
+        if len(laws) > 1:
+            whose, least = f"each of the {len(laws)} laws of the loss that were fitted", "p ≤ "
+        form = f"the form of {whose} (score test, {least}{write(max(rejected))})"
+    mixed = [member.approach for member in mixture.mixed] if isinstance(mixture, Mixture) else []
+    takers: list[Estimate | Mixture] = [laws[key] for key in mixed or laws if key in laws]
+    if isinstance(mixture, Mixture) and len(mixed) > 1:
+        takers.append(mixture)
+    tried = [
+        passed for taker in takers if (passed := standing(taker, forecasts).forecasts) is not None
+    ]
+    no_forecast = bool(tried) and not any(tried)
+    if form:
+        also = ", and every forecast by those that take part failed" if no_forecast else ""
+        return (
+            f"These runs reject {form}{also}: what is said here follows curves that the runs do "
+            "not, and its intervals cover, if they do, in sweeps of such laws alone."
+        )
+    if not no_forecast:
+        return ""
+    whose = "the laws that are mixed" if mixed else "the laws of the loss"
+    if len(takers) == 1:
+        whose = IN_PROSE[next(iter(mixed or laws))]
+    return (
+        f"Every forecast by {whose} failed: fitted to the lower part of this sweep, they missed "
+        "the losses of its upper part by more than their intervals say."
     )
 
 

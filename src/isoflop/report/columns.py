@@ -74,6 +74,8 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
         "",
         "whether the intervals for a cover in simulated sweeps; the mixture: for N* and L* too",
     ),
+    "tried_on_rejected": ("", "whether those sweeps are of laws alone that the runs reject"),
+    "against_all": ("", "that the runs reject every law of the loss, or none forecast them"),
     "curve": ("", "curve of approach 2"),
     "cut_flops": ("FLOP", "compute up to which runs were fitted"),
     "d_high": ("token", "most tokens at the budget"),

@@ -301,6 +301,8 @@ def _recommended(sweep: IndexedSweep) -> str:
         f"{_sizes(first, 'params')} {counted}, {_sizes(first, 'tokens')} tokens {BREAK} "
         f"[at {power(flops)} FLOPs; *D*/*N* = {ratio(per_param)}]{{.ci}}"
     )
+    if against := first.get("against_all"):
+        shown += f" {BREAK} [{markdown(against)}]{{.ci}}"
     return sorted_by(shown, params)
 
 

@@ -17,7 +17,7 @@ from isoflop.approaches.uncertainty.simulated_sweeps import SimulatedSweeps
 from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.diagnostics import NoiseParts
+from isoflop.estimates.diagnostics import REJECTED, NoiseParts
 from isoflop.estimates.estimate import (
     Calibration,
     Estimate,
@@ -263,6 +263,11 @@ def test_an_interval_covers_under_each_law_that_is_possible(
     laws = [checked.truth.approach for checked in outcome.calibration.truths]
     assert len(laws) >= 2
     assert [one.law for one in outcome.a.simulated] == laws
+    # the sweep's own runs speak of each, of these for one at least
+    misfits = [checked.misfit_p for checked in outcome.calibration.truths]
+    assert None not in misfits
+    assert max(p_value for p_value in misfits if p_value is not None) > REJECTED
+    assert not outcome.calibration.of_rejected
     for level, found in outcome.a.levels.items():
         assert isinstance(found, Tails)
         missed = 0.5 * (1.0 - float(level))

@@ -38,11 +38,13 @@ class Calibrated:
     simulations : the fits.
     refused : sweeps that could not be fitted.
     noise : standard deviation of a run's log error in them.
+    misfit_p : p-value of the test of that law's form on the sweep's own runs; None untested.
     """
 
     simulations: Simulations
     refused: int
     noise: float
+    misfit_p: float | None
 
     def record(self, names: tuple[str, ...]) -> CheckedTruth:
         """Say what an estimate keeps of it, apart from the draws."""
@@ -53,6 +55,7 @@ class Calibrated:
             simulations=len(self.simulations.estimates) + self.refused,
             refused=self.refused,
             noiseless=None if clean is None else dict(zip(names, clean[0].tolist(), strict=True)),
+            misfit_p=self.misfit_p,
         )
 
 
@@ -80,7 +83,12 @@ def calibrate(fitted: Fit, sweeps: SimulatedSweeps, settings: BootstrapSettings)
         draws=np.array([draws for _, draws in outcomes]).reshape(-1, settings.simulation_draws, p),
         noiseless=_noiseless(fitted, sweeps),
     )
-    return Calibrated(simulations, settings.simulations - len(outcomes), sweeps.noise)
+    return Calibrated(
+        simulations,
+        settings.simulations - len(outcomes),
+        sweeps.noise,
+        sweeps.fitted.misfit_p_value,
+    )
 
 
 def refitted(

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 OPTIMA: Final = {"params_opt": "*N*\\*", "loss_opt": "*L*\\*"}
 """How the quantities at a compute are written."""
+OF_REJECTED: Final = (
+    " These runs reject the form of each law that was taken for the truth, so that it says little "
+    "of them."
+)
+"""What to say of sweeps simulated from such laws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,8 @@ def _covered(name: Approach, estimate: Estimate) -> str:
     if isinstance(estimate.calibration, SimulatedCalibration):
         why = estimate.calibration.left_out.get(name)
         rejected = "" if why is None else f" Its own law is not among these: {words(why)}."
+        if estimate.calibration.of_rejected:
+            rejected += OF_REJECTED
     return f"{IN_PROSE[name]}, *a*, in simulated sweeps of {laws}: {' and '.join(parts)}.{rejected}"
 
 
@@ -169,6 +176,7 @@ def _of_mixture(mixture: Mixture, laws: Mapping[Approach, Estimate | Refusal]) -
         "counts sweeps that placed none. Of truths outside its laws this "
         "says nothing: that page shows what bends, uneven noise and mistuned "
         "rates do, of which mistuned rates are worst."
+        f"{OF_REJECTED if len(mixture.rejected) == len(mixture.mixed) else ''}"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, NAMES
+from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, NAMES
 from isoflop.choices import CHOICES
 from isoflop.counting import PARAMS, SIZES
 from isoflop.escape import BREAK
@@ -20,7 +20,14 @@ from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
 from isoflop.estimates.mixture import KEY, Mixture, of_rejected
-from isoflop.estimates.recommendation import DOUBTED, not_exact, standing
+from isoflop.estimates.recommendation import (
+    DOUBTED,
+    OF_REJECTED,
+    REJECTED_TRUTHS,
+    against_all,
+    not_exact,
+    standing,
+)
 from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import (
     MINUS,
@@ -79,7 +86,8 @@ DATA: Final = (
     "tokens_per_param", "tokens_per_param_lo80", "tokens_per_param_hi80",
     "tokens_per_param_lo95", "tokens_per_param_hi95",
     "loss_nats_per_token", "loss_lo80", "loss_hi80", "loss_lo95", "loss_hi95", "loss_doubted",
-    "decades_beyond_data", "covers", "forecasts", "weight", "left_out",
+    "decades_beyond_data", "covers", "tried_on_rejected", "forecasts", "weight", "left_out",
+    "against_all",
 )  # fmt: skip
 
 
@@ -93,6 +101,7 @@ class FirstScreen:
     subtitle : how size and data grow, in plain text.
     headline : N, D, D/N and loss of the recommendation, each in a block of its own.
     distance : how far the budget lies from the data, and what that means.
+    against : that no law of the loss holds on these runs; empty where one does.
     reason : whose answer it is, and by which rule.
     rejected : the laws whose form these runs reject, or that replicates show to be inexact; empty
         where there is none.
@@ -112,6 +121,7 @@ class FirstScreen:
     standing: Table | None
     budgets: Table | None
     caption: str = ""
+    against: str = ""
 
 
 def first_screen(inputs: ReportInputs) -> FirstScreen:
@@ -152,7 +162,15 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         standing=_standing_table(inputs, flops, stands),
         budgets=_budget_table(inputs, stands),
         caption=_caption(inputs, answer, optimum),
+        against=_against(inputs, p_value).replace("(score test, p ", "(score test, *p* "),
     )
+
+
+def _against(inputs: ReportInputs, write: Callable[[float], str] = "{:.1g}".format) -> str:
+    """Say that no law of the loss holds on these runs; empty where one does."""
+    answers = inputs.every_answer.items()
+    fitted = {name: answer for name, answer in answers if isinstance(answer, Estimate)}
+    return against_all(fitted, inputs.forecasts, inputs.mixture, write)
 
 
 def _caption(inputs: ReportInputs, answer: Estimate | Mixture, optimum: Optimum) -> str:
@@ -328,7 +346,8 @@ def _rejected(inputs: ReportInputs) -> str:
             "(score test, p = ", "(score test, *p* = "
         )
         beside = f"{beside} {mixed}".strip()
-    if not rejected:
+    # where all are, the first paragraph says so
+    if not rejected or len(rejected) == sum(e.approach in LAWS for e in estimates):
         return beside
     it = "what it says" if len(rejected) == 1 else "what they say"
     return (
@@ -514,6 +533,8 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
         notes.append(f"“{EXCLUDED}”: the interval for *a* that covers excludes the number itself.")
     if any(UNSURE in cell for cell in cells):
         notes.append(DOUBTED)
+    if any(REJECTED_TRUTHS in cell for cell in cells):
+        notes.append(f"{OF_REJECTED}.")
     if any(INEXACT in cell for cell in cells):
         notes.append(
             "Not exact: it misses the runs by more than runs of one size and token count differ."
@@ -553,7 +574,7 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
     """Say whether intervals cover: those for a, or of the mixture the worst of all its checks."""
     if isinstance(answer, Mixture) and answer.checks:
         least, _, _ = answer.worst(LEVEL)
-        return f"{'yes' if stands.covers else 'no'}, ≥{NBSP}{percent(least)}"
+        return f"{_covers(stands)}, ≥{NBSP}{percent(least)}"
     if isinstance(answer.a.levels.get(f"{LEVEL:g}"), NoLevel):
         return NO_LEVEL
     if answer.a.excluded(LEVEL):
@@ -561,7 +582,11 @@ def _covered(answer: Estimate | Mixture, stands: Standing) -> str:
     share = answer.a.coverage.get(f"{LEVEL:g}")
     if share is None or stands.covers is None:
         return NOT_CHECKED
-    return f"{'yes' if stands.covers else 'no'}, {percent(share)}"
+    return f"{_covers(stands)}, {percent(share)}"
+
+
+def _covers(stands: Standing) -> str:
+    return f"{'yes' if stands.covers else 'no'}{REJECTED_TRUTHS * stands.tried_on_rejected}"
 
 
 def _forecast(stands: Standing) -> str:
@@ -649,6 +674,7 @@ def _data(
 ) -> list[list[Value]]:
     """Lay out every law at some budgets with every digit."""
     data: list[list[Value]] = []
+    against = _against(inputs)
     for flops in budgets:
         for name, optimum in inputs.every_answered(flops).items():
             member, counting = _member(inputs, name), inputs.every_answer[name].counting
@@ -658,8 +684,11 @@ def _data(
                 *(value for quantity in quantities for value in flat(quantity)),
                 None if optimum.loss is None else _passed(stands[name].doubts_loss),
                 optimum.decades_beyond_data,
-                _passed(stands[name].covers), _passed(stands[name].forecasts),
+                _passed(stands[name].covers),
+                None if stands[name].covers is None else _passed(stands[name].tried_on_rejected),
+                _passed(stands[name].forecasts),
                 *((None, None) if member is None else (member.weight, member.left_out)),
+                against or None,
             ])  # fmt: skip
         for law in published_optima(inputs.reference, flops):
             if law.rounded:
@@ -668,7 +697,7 @@ def _data(
             counted = ("nonembedding", "kaplan") if law.approach == "kaplan" else ("total", "6nd")
             data.append([
                 flops, law.plain, "published", *counted, law.params, *blank, law.tokens, *blank,
-                law.tokens / law.params, *blank, *[None] * 6, *[None] * 5,
+                law.tokens / law.params, *blank, *[None] * 6, *[None] * 7,
             ])  # fmt: skip
     return data
 
