@@ -55,5 +55,8 @@ def test_exponents_are_those_printed(reference: Reference) -> None:
     assert (rows[4].a, rows[4].b) == (0.73, 0.27)
     besiroglu = rows[3]
     assert besiroglu.a95 is not None
+    printed = reference.besiroglu.a
+    half = 0.5 * (besiroglu.a95[1] - besiroglu.a95[0])
+    assert half / printed.standard_error == pytest.approx(1.959964, rel=1e-6)
     assert besiroglu.b95 is not None
     assert besiroglu.a95[0] + besiroglu.b95[1] == pytest.approx(1.0)

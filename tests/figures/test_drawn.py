@@ -19,8 +19,10 @@ from matplotlib.text import Text
 from isoflop.drawing import style
 from isoflop.estimates.allocation import optima_at
 from isoflop.estimates.announced import AnnouncedLoss, AnnouncedRun, Announcement
+from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.off_frontier import intervals_of_losses, predicts_losses
 from isoflop.figures import (
     answer,
     bend,
@@ -29,6 +31,7 @@ from isoflop.figures import (
     design,
     forecast,
     isoflop_profiles,
+    laws,
     predictions,
     specifications,
     training_curves,
@@ -256,15 +259,70 @@ def test_seeds_whose_n_differ_by_a_millionth_are_of_one_size(
     draw: Callable[[FigureInputs], Any], inputs: FigureInputs
 ) -> None:
     """Four check runs of two sizes were four sizes, where the report had the mean of two runs."""
+    few = inputs.losses.filter(role="fit")["run"].unique().sort().head(4)
+    losses = inputs.losses.filter((pl.col("role") != "fit") | pl.col("run").is_in(few.implode()))
 
     def shown(apart: float) -> tuple[str, list[str]]:
-        more = inputs.losses.with_columns(
+        more = losses.with_columns(
             run=pl.col("run") + "-s1", params_total=pl.col("params_total") * (1.0 + apart)
         )
-        of = drawn(draw, replace(inputs, losses=pl.concat([inputs.losses, more])))
+        of = drawn(draw, replace(inputs, losses=pl.concat([losses, more])))
         return of.alt, [text.get_text() for text in of.figure.findobj(Text) if text.get_text()]
 
     assert shown(1e-6) == shown(0.0)
+
+
+def test_each_law_has_its_own_place_in_the_plane(inputs: FigureInputs) -> None:
+    """E and gamma: gamma is 1 of Hoffmann's law and 1/2 of the root law."""
+    estimates = {name: law for name, law in inputs.laws.items() if isinstance(law, Estimate)}
+    numbers = {name: law.parameters for name, law in estimates.items()}
+    expected = {
+        "nested": (numbers["nested"]["E"].value, numbers["nested"]["gamma"].value),
+        "parametric": (numbers["parametric"]["E"].value, 1.0),
+        "root": (numbers["root"]["E"].value, 0.5),
+        "kaplan_law": (0.0, numbers["kaplan_law"]["alpha_D"].value),
+    }
+    # no two of the floors that are drawn would stand for one another
+    assert len({expected[name][0] for name in ("nested", "parametric", "root")}) == 3
+    for name, place in expected.items():
+        (mark,) = artists(laws.draw, inputs, f"plane-{name}")
+        assert (*mark.get_xdata(), *mark.get_ydata()) == place
+    table = inputs.law_draws["nested"]
+    gammas = table.where(table.missing("refused")).columns["gamma"]
+    low, high = np.quantile(gammas, [0.025, 0.975])
+    assert f"gamma between {low:.2f} and {high:.2f} (95 %" in drawn(laws.draw, inputs).alt
+
+
+def test_the_band_of_the_pair_is_the_95_percent_interval(inputs: FigureInputs) -> None:
+    chosen = predicts_losses(inputs.recommended, inputs.fitted)
+    assert chosen is not None
+    _, answered = chosen
+    (band,) = artists(check_pair.draw, inputs, "predicted-band")
+    (curve,) = artists(check_pair.draw, inputs, "predicted")
+    n = curve.get_xdata()
+    pair = inputs.losses.filter(role="check", is_final=True)
+    flops = float(pair["flops_6nd"].median())  # type: ignore[arg-type]
+    ends = intervals_of_losses(
+        answered, inputs.draws_of(answered), n[:1], flops / (6.0 * n[:1]), flops
+    )
+    vertices = band.get_paths()[0].vertices
+    there = vertices[np.isclose(vertices[:, 0], n[0]), 1]
+    assert (there.min(), there.max()) == pytest.approx(ends[0]["0.95"])
+    assert ends[0]["0.95"] != ends[0]["0.8"]
+
+
+def test_forecasts_stand_with_both_intervals(inputs: FigureInputs) -> None:
+    assert isinstance(inputs.forecasts, Forecasts)
+    (cut,) = inputs.forecasts.cuts
+    score = cut.forecast("parametric").score("loss")
+    assert score is not None
+    for level in ("0.8", "0.95"):
+        bars = artists(forecast.draw, inputs, f"error-parametric-{100 * float(level):.0f}")
+        expected = [
+            tuple(end - one.measured for end in one.intervals[level]) for one in score.predictions
+        ]
+        shown = np.array(sorted(tuple(bar.get_ydata()) for bar in bars))
+        np.testing.assert_allclose(shown, sorted(expected))
 
 
 def test_profiles_mark_the_minima(inputs: FigureInputs) -> None:

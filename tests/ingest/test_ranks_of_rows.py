@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from isoflop.errors import MissingFactError
 from isoflop.ingest.inspection import inspect
 from isoflop.ingest.sweep import EmptySweepError
+from isoflop.ingest.tokens_of_job import Job
 from tests.ingest.samples import ingest, row, write
 
 if TYPE_CHECKING:
@@ -152,3 +154,17 @@ def test_ranks_of_adapters_are_no_ranks_of_a_job(tmp_path: Path) -> None:
         ingest(tmp_path / "s", files, KNOWN)
     map_ = next(line for line in str(told.value).split("\n") if "table:" in line).strip()
     assert ingest(tmp_path / "m", files, f"{KNOWN}{map_}\n").runs.height == 2
+
+
+def test_what_two_of_three_ranks_count_beyond_the_last_sum_stands_for_all() -> None:
+    """The third logs less often: of a step that two have, the sum is half as much again."""
+    rows = [
+        {"step": step, "rank": rank, "tokens": 100.0 * step}
+        for rank, every in (("0", 5), ("1", 5), ("2", 10))
+        for step in range(every, 46, every)
+    ]
+    job = Job.of(pl.DataFrame(rows).with_columns(pl.col("step").cast(pl.Float64)))
+    assert job.ranks == 3
+    assert job.tokens is not None
+    # rank 2 is last heard of at step 40
+    assert job.tokens["tokens"].to_list() == [300.0 * step for step in range(5, 46, 5)]

@@ -11,12 +11,19 @@ from matplotlib import rc_context
 from isoflop.approach import APPROACHES, MIXTURE, NAMES
 from isoflop.config.sidecar import SweepFile
 from isoflop.drawing import exponents, style
+from isoflop.escape import BREAK
 from isoflop.estimates.estimate import read_estimates
 from isoflop.estimates.mixture import Mixture, read_mixture
-from isoflop.numbers import NONE, fixed, interval
+from isoflop.numbers import NONE, count, fixed, interval, power, ratio
 from isoflop.reference import read_reference
 from isoflop.report import downstream_figure
-from isoflop.report.render_index import IndexedSweep, read_answers, render_index
+from isoflop.report.render_index import (
+    IndexedSweep,
+    _groups,
+    _sweeps_table,
+    read_answers,
+    render_index,
+)
 from isoflop.tables import Runs, read_table
 from tests import example_sweep
 from tests.outputs import html_text, leaks
@@ -134,6 +141,54 @@ def test_the_index_puts_sweeps_beside_the_papers(tmp_path: Path) -> None:
         assert printed in words
     assert "downstream" in page.ids
     assert "Chinchilla does better on 51 of 57 tasks of MMLU" in words
+
+
+def answer_row(flops: str, params: str, tokens: str) -> dict[str, str]:
+    """Write one budget of an answer.csv; its 95 % interval is a fifth to either side."""
+    n, d = float(params), float(tokens)
+    ends = {f"params_{end}95": str(n * by) for end, by in (("lo", 0.8), ("hi", 1.2))}
+    row = {"flops": flops, "params_counted": "total", "params": params, "tokens": tokens}
+    return {**row, **ends, "tokens_per_param": str(d / n), "tokens_lo95": "", "tokens_hi95": ""}
+
+
+def test_each_row_has_its_own_sweeps_answer_at_its_first_budget(tmp_path: Path) -> None:
+    paths = example_sweep.write(tmp_path)
+    estimates = read_estimates(paths.estimates)
+    runs = read_table(paths.runs, Runs)
+    mixture = read_mixture(paths.estimates / "mixture.json")
+    assert isinstance(mixture, Mixture)
+    shifted = mixture.model_copy(update={"a": estimates["profiles"].a})
+    answers = (
+        [answer_row("1e14", "450000", "37000000"), answer_row("1e15", "2000000", "83000000")],
+        [answer_row("3e20", "1300000000", "38000000000"), answer_row("3e21", "4000000000", "1e11")],
+    )
+    sweeps = [
+        IndexedSweep(name, SweepFile(title=name), estimates, runs, mixed, rows)
+        for name, mixed, rows in zip(("one", "two"), (mixture, shifted), answers, strict=True)
+    ]
+    facts = read_reference(example_sweep.REFERENCE)
+    rows = _sweeps_table(sweeps, facts, [], []).rows
+    for row, sweep, answer in zip(rows, sweeps, answers, strict=False):
+        first = answer[0]
+        n, d = float(first["params"]), float(first["tokens"])
+        ends = interval(0.8 * n, 1.2 * n, count)
+        assert f"**[{sweep.name}]" in row[0]
+        assert f"{count(n)} ({ends}) parameters, {count(d)} tokens" in row[1]
+        assert f"at {power(float(first['flops']))} FLOPs; *D*/*N* = {ratio(d / n)}" in row[1]
+        exponents_of = [sweep.mixture, *(estimates[name] for name in APPROACHES)]
+        for cell, estimate in zip(row[2:7], exponents_of, strict=True):
+            ends95 = estimate.a.intervals.get("0.95")
+            below = NONE if ends95 is None else interval(*ends95, fixed)
+            assert f"{fixed(estimate.a.value)} {BREAK} [{below}]" in cell
+    # the forest has both intervals of each, the wide one thin
+    (group, _, papers) = _groups(sweeps, facts, [])
+    marks = {line.label: line.ours for line in group.lines}
+    for label, estimate in {NAMES[name]: estimates[name] for name in APPROACHES}.items():
+        mark = marks[label]
+        assert mark is not None
+        assert mark.thick == estimate.a.intervals.get("0.8")
+        assert mark.thin == estimate.a.intervals.get("0.95")
+    assert papers.heading == "The papers"
 
 
 def test_a_sweep_without_an_answer_says_so(tmp_path: Path) -> None:
