@@ -2,20 +2,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isoflop.counting import (
+    FLOPS,
     FLOPS_CONVENTIONS,
     FLOPS_MEANING,
+    PARAMS,
     PARAMS_CONVENTIONS,
     PARAMS_MEANING,
+    SIZES,
     Architecture,
+    counting_words,
+    flops_6nd,
     flops_per_token,
     flops_per_token_hoffmann,
     params,
     params_gopher_family,
+    tokens_6nd,
+    unusual_words,
 )
 from isoflop.reference import FlopRatio, ModelShape, read_reference
 
@@ -125,3 +134,24 @@ def test_without_architecture_only_6nd_and_kaplan_can_be_counted() -> None:
 def test_every_convention_says_what_it_means() -> None:
     assert set(PARAMS_MEANING) == set(PARAMS_CONVENTIONS)
     assert set(FLOPS_MEANING) == set(FLOPS_CONVENTIONS)
+
+
+def test_c_is_six_flops_a_parameter_and_token() -> None:
+    """And D at C is its inverse, of numbers, arrays and columns alike."""
+    n, d = np.array([1e6, 4e8]), np.array([3e7, 8e9])
+    np.testing.assert_array_equal(flops_6nd(n, d), [1.8e14, 1.92e19])
+    np.testing.assert_allclose(tokens_6nd(n, flops_6nd(n, d)), d)
+    frame = pl.DataFrame({"n": n, "d": d})
+    told = frame.select(c=flops_6nd(pl.col("n"), pl.col("d")))["c"]
+    assert told.to_list() == flops_6nd(frame["n"], frame["d"]).to_list() == [1.8e14, 1.92e19]
+    assert flops_per_token(
+        "6nd", params_total=7.0, params_nonembedding=5.0, params_with_head=6.0, architecture=None
+    ) == flops_6nd(7.0, 1.0)
+
+
+def test_conventions_have_words_and_the_usual_ones_need_none() -> None:
+    assert PARAMS.keys() == SIZES.keys() == {*PARAMS_CONVENTIONS}
+    assert FLOPS.keys() == {*FLOPS_CONVENTIONS}
+    assert unusual_words("total", "6nd") == ""
+    assert unusual_words("nonembedding", "6nd") == "non-embedding *N*, *C* = 6*ND*"
+    assert counting_words("total", "kaplan", " and ") == "total *N* and Kaplan’s *C*"

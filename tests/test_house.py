@@ -503,6 +503,38 @@ def test_words_are_those_of_today() -> None:
     assert found == []
 
 
+def test_c_is_6nd_by_one_function() -> None:
+    """And D is C / 6N by its inverse: each was written out some fifteen times."""
+    skewness = PACKAGE / "approaches" / "uncertainty" / "intervals.py"
+    offenders = [
+        f"{path}:{node.lineno}: {ast.unparse(node)}"
+        for path in TREE
+        if path != skewness
+        for node in nodes(path)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mult | ast.Div)
+        and any(
+            isinstance(side, ast.Constant) and side.value == 6.0 and isinstance(side.value, float)
+            for side in (node.left, node.right)
+        )
+        and path.name != "counting.py"
+    ]
+    assert offenders == []
+
+
+def test_random_numbers_come_from_streams() -> None:
+    """A list of seeds is padded with zeros, so that two purposes may share their numbers."""
+    made = {"default_rng", "SeedSequence", "PCG64", "RandomState"}
+    offenders = [
+        f"{path}:{node.lineno}"
+        for path in TREE
+        if path.name != "streams.py" and path.relative_to(PACKAGE).parts[0] != "train"
+        for node in nodes(path)
+        if isinstance(node, ast.Attribute) and node.attr in made
+    ]
+    assert offenders == []
+
+
 def test_sizes_are_told_apart_by_cells_alone() -> None:
     """N of two seeds may differ by a step of their counting: asked exactly they are two sizes."""
     grouping = {"unique", "n_unique", "group_by", "partition_by"}

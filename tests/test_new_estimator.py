@@ -67,7 +67,8 @@ class ToyFit(Fit):
 
     def diagnostics(self):
         left = np.zeros(3)
-        account = closed_form(0.0, kind="none", points=4, parameters=2, condition_number=None)
+        kind = "least squares of log N on log C"
+        account = closed_form(0.0, kind=kind, points=4, parameters=2, condition_number=None)
         return ToyDiagnostics(account=account, residuals=spread(left))
 
     def cautions(self):

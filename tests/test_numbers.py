@@ -10,6 +10,7 @@ from isoflop.numbers import (
     distance,
     fixed,
     interval,
+    is_within,
     listed,
     parameter,
     power,
@@ -80,6 +81,9 @@ def test_distance_from_the_data() -> None:
     assert distance(5.76e23, data) == "10.8\xa0decades beyond the data"
     assert distance(1e12, data) == "within the data"
     assert distance(1.05e13, data) == "within the data"
+    # as what is printed as 0.0 decades
+    for decades in (-1.0, 0.0, 0.0499, 0.05, 0.051, 0.3):
+        assert is_within(decades) == (round(decades, 1) <= 0.0)
     assert distance(3e9, data) == "2.0\xa0decades below the data"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.approach import APPROACHES
-from isoflop.counting import FLOPS, PARAMS
+from isoflop.counting import counting_words
 from isoflop.numbers import number_of
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ class Choice:
 
 
 def _counting(option: Option) -> str:
-    params, flops = map(str, option)
-    return f"{PARAMS[params]}, {FLOPS[flops]}"
+    return counting_words(*map(str, option))
 
 
 def _word(option: Option) -> str:

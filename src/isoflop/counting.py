@@ -8,11 +8,20 @@ without the name of its convention.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, get_args
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
 
 ParamsConvention = Literal["total", "nonembedding", "with_head", "active"]
 FlopsConvention = Literal["6nd", "hoffmann", "attention", "kaplan", "active", "logged"]
 
+_Numbers = TypeVar("_Numbers", float, "NDArray[np.float64]", "pl.Series", "pl.Expr")
+
+USUAL: Final[tuple[ParamsConvention, FlopsConvention]] = ("total", "6nd")
+"""What most papers count."""
 PARAMS_CONVENTIONS: Final[tuple[ParamsConvention, ...]] = get_args(ParamsConvention)
 FLOPS_CONVENTIONS: Final[tuple[FlopsConvention, ...]] = get_args(FlopsConvention)
 COMPUTED_FLOPS: Final = tuple(
@@ -57,6 +66,8 @@ FLOPS: Final[dict[str, str]] = {
     "active": "*C* of active *N*",
     "logged": "*C* as logged",
 }
+PER_PARAMETER: Final = 6.0
+"""Training FLOPs per token and parameter that multiplies: two forward, twice as many backward."""
 PF_DAY: Final = 8.64e19
 """FLOPs in one petaFLOP-day (Kaplan et al. 2020): 1e15 FLOP/s for 24 hours."""
 
@@ -152,6 +163,26 @@ class Architecture:
         routed += self.d_model if self.shared_gate else 0
         sparse = self.layers - self.dense_layers
         return self.dense_layers * matrices * self.d_ff + sparse * routed
+
+
+def flops_6nd(params: _Numbers, tokens: _Numbers) -> _Numbers:
+    """Give C = 6ND of whatever N is a number of; float64, since it exceeds 2**63."""
+    return PER_PARAMETER * params * tokens
+
+
+def tokens_6nd(params: _Numbers, flops: _Numbers | float) -> _Numbers:
+    """Give the D that C = 6ND buys at N."""
+    return flops / (PER_PARAMETER * params)
+
+
+def counting_words(params: str, flops: str, joint: str = ", ") -> str:
+    """Say what N and C are numbers of, in Markdown."""
+    return f"{PARAMS[params]}{joint}{FLOPS[flops]}"
+
+
+def unusual_words(params: str, flops: str) -> str:
+    """Say the same of conventions other than total N and C = 6ND; empty of these."""
+    return "" if (params, flops) == USUAL else counting_words(params, flops)
 
 
 def params_nonembedding(architecture: Architecture) -> int:
@@ -288,10 +319,10 @@ def flops_per_token(
     counts = {"6nd": params_total, "kaplan": params_nonembedding, "active": params_active}
     if convention in counts:
         count = counts[convention]
-        return None if count is None else 6.0 * count
+        return None if count is None else PER_PARAMETER * count
     idle = None if architecture is None else params_idle(architecture)
     if convention == "logged" or architecture is None or idle is None:
         return None
     if convention == "hoffmann":
         return flops_per_token_hoffmann(architecture)
-    return 6.0 * (params_with_head - idle) + flops_per_token_scores(architecture)
+    return PER_PARAMETER * (params_with_head - idle) + flops_per_token_scores(architecture)

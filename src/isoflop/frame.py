@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from isoflop.counting import flops_6nd
 from isoflop.errors import IsoflopError
 from isoflop.numbers import number_of
 
@@ -222,9 +223,9 @@ def _laid_out(numbers: pl.DataFrame, name: str) -> pl.DataFrame:
             params_with_head="params_with_head",
             params_active=pl.coalesce("params_active", "params"),
             tokens="tokens",
-            flops_6nd=6.0 * pl.col("params") * pl.col("tokens"),
-            flops_kaplan=6.0 * pl.col("params_nonembedding") * pl.col("tokens"),
-            flops_active=6.0 * pl.coalesce("params_active", "params") * pl.col("tokens"),
+            flops_6nd=flops_6nd(pl.col("params"), pl.col("tokens")),
+            flops_kaplan=flops_6nd(pl.col("params_nonembedding"), pl.col("tokens")),
+            flops_active=flops_6nd(pl.coalesce("params_active", "params"), pl.col("tokens")),
             flops_logged="flops",
             loss="loss",
             loss_source=pl.lit("eval"),

@@ -293,6 +293,15 @@ def decades_beyond(flops: float, data: tuple[float, float]) -> float:
     return max(math.log10(flops / high), math.log10(low / flops))
 
 
+WITHIN: Final = 0.05
+"""Half a tenth: what rounds to 0.0 decades beyond the data lies within them."""
+
+
+def is_within(decades: float) -> bool:
+    """Tell whether a budget this many decades beyond the data counts as within them."""
+    return decades < WITHIN
+
+
 def distance(flops: float, data: tuple[float, float], *, blank: str = NBSP) -> str:
     """Say how many decades a budget lies beyond or below the fitted compute, or that it is within.
 
@@ -303,8 +312,7 @@ def distance(flops: float, data: tuple[float, float], *, blank: str = NBSP) -> s
     blank : what stands between number and word.
     """
     decades = decades_beyond(flops, data)
-    # half a tenth: what rounds to 0.0 decades is called within
-    if decades < 0.05:
+    if is_within(decades):
         return DISTANCES["within"]
     return f"{decades:.1f}{blank}{DISTANCES['below' if flops < data[0] else 'beyond']}"
 

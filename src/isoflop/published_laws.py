@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approach import NAMES
+from isoflop.counting import PER_PARAMETER, tokens_6nd
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw, PowerLaws
 from isoflop.laws import PowerLaw
 
@@ -105,7 +106,7 @@ def published_fits(hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan) -> 
         )
         for row in hoffmann.exponents.rows
     ]
-    cost = FlopsPerToken(coefficient=6.0, exponent=1.0, largest_deviation=0.0)
+    cost = FlopsPerToken(coefficient=PER_PARAMETER, exponent=1.0, largest_deviation=0.0)
     for name, law, rounded in (
         ("Hoffmann *L*(*N*, *D*)", hoffmann.law, False),
         ("Hoffmann *L*(*N*, *D*), rounded", hoffmann.printed_law, True),
@@ -119,7 +120,7 @@ def published_fits(hoffmann: Hoffmann, besiroglu: Besiroglu, kaplan: Kaplan) -> 
     for convention, meaning in KAPLAN_CONVENTIONS:
         at_one = kaplan.params_opt(1.0, convention=convention)  # type: ignore[arg-type]
         params = PowerLaw(coefficient=at_one, exponent=p)
-        tokens = PowerLaw(coefficient=1.0 / (6.0 * at_one), exponent=1.0 - p)
+        tokens = PowerLaw(coefficient=tokens_6nd(at_one, 1.0), exponent=1.0 - p)
         fits.append(PublishedFit(f"Kaplan, {meaning}", "kaplan", *_lines(params, tokens)))
     return fits
 

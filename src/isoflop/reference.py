@@ -10,7 +10,12 @@ from pydantic import Field
 
 from isoflop.accelerators import ACCELERATORS_FILE, Accelerators
 from isoflop.config.reading import Section, read_yaml
-from isoflop.counting import Architecture, flops_per_token_hoffmann, params_gopher_family
+from isoflop.counting import (
+    PER_PARAMETER,
+    Architecture,
+    flops_per_token_hoffmann,
+    params_gopher_family,
+)
 from isoflop.laws import ChinchillaLaw, KaplanLaw, PowerLaw, kaplan_params_opt
 
 if TYPE_CHECKING:
@@ -166,7 +171,7 @@ class FlopRatioTable(Section):
             vocab_size=self.vocab_size,
             seq_len=self.seq_len,
         )
-        return flops_per_token_hoffmann(shape) / (6.0 * params)
+        return flops_per_token_hoffmann(shape) / (PER_PARAMETER * params)
 
 
 class ModelShape(Section):

@@ -18,6 +18,8 @@ SIDE: Final = 3
 """Lines on each side that a spike is compared with."""
 TO_SIGMA: Final = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
+TELLS_NOTHING: Final = 1e-6
+"""Scatter of log L below which losses are exact: an outlier of exact data needs some scale."""
 
 
 def spikes(losses: Array, *, sigmas: float) -> NDArray[np.bool_]:

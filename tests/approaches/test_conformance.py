@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from functools import cache
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import polars as pl
@@ -23,6 +23,7 @@ from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.cli import main
 from isoflop.config.approaches import ApproachesSettings
 from isoflop.estimates.allocation import allocate, optima_at
+from isoflop.estimates.diagnostics import OBJECTIVES, ObjectiveKind
 from isoflop.estimates.draws import Draws
 from isoflop.estimates.estimate import (
     Estimate,
@@ -88,6 +89,19 @@ def test_refitting_all_runs_gives_the_fit(approach: Approach, losses: pl.DataFra
     again = fitted.refit(Resamples(np.ones((2, fitted.observations.n_runs))))
     assert again.refusals.tolist() == ["", ""]
     np.testing.assert_allclose(again.parameters[1], fitted.parameters, rtol=1e-7)
+
+
+@EVERY
+def test_the_account_names_what_is_minimised(approach: Approach, losses: pl.DataFrame) -> None:
+    told = {
+        "envelope": "least squares of log N on log C",
+        "profiles": "least squares, a parabola per budget",
+        "parametric": SETTINGS.parametric.objective,
+        "kaplan": "least squares of log L(N, D)",
+    }
+    account = fit(losses, approach, SETTINGS).diagnostics().account
+    assert account.objective_kind == told[approach]
+    assert OBJECTIVES.keys() == {*get_args(ObjectiveKind)}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class BootstrapSettings(Section):
     draws: int = Field(default=4000, ge=0)
     """Refits per approach; 0 switches intervals off."""
     seed: int = Field(default=0, ge=0)
-    """Draw i is seeded by (seed, i), so more draws leave the first ones as they were."""
+    """Draw i has random numbers of its own, so more draws leave the first ones as they were."""
     scheme: Literal["runs", "subsample", "residual", "wild"] = "runs"
     """runs: n runs with replacement; subsample: a share without replacement (Hoffmann et al.);
     residual | wild: refit fitted losses plus reshuffled | sign-flipped residuals."""

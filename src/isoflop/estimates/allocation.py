@@ -30,7 +30,7 @@ from isoflop.estimates.quantities import (
     placed_in,
 )
 from isoflop.estimates.targets import columns_along, least_flops, lowest_losses
-from isoflop.numbers import PLAIN, count, decades_beyond, distance, per_cent
+from isoflop.numbers import PLAIN, count, decades_beyond, distance, is_within, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,7 +132,7 @@ class Allocation(Section):
         It is asked at the level that stands beside the number, so that what is shown within the
         data spans no more than is said; whole fits are refused at the narrower one.
         """
-        if self.decades_beyond_data is None or round(self.decades_beyond_data, 1) > 0.0:
+        if self.decades_beyond_data is None or not is_within(self.decades_beyond_data):
             return True
         return self.factor <= OPEN and not is_doubtful(self.unanswered, min(LEVELS))
 

@@ -14,7 +14,7 @@ from isoflop.accelerators import Machine, read_accelerators
 from isoflop.approach import ANSWERS, FITTED, IN_PROSE, NAMES
 from isoflop.config.approaches import ExponentPrior
 from isoflop.config.reading import Section, read_yaml
-from isoflop.counting import FLOPS, PARAMS, SIZES
+from isoflop.counting import SIZES, unusual_words
 from isoflop.errors import IsoflopError
 from isoflop.escape import html, unmarked
 from isoflop.estimates.allocation import (
@@ -475,9 +475,8 @@ def _sweeps(estimates: Path) -> str:
 
 def _counted(counting: Counting) -> dict[str, str]:
     """Say what N and C are numbers of."""
-    usual = (counting.params, counting.flops) == ("total", "6nd")
-    words = unmarked(f"{PARAMS[counting.params]}, {FLOPS[counting.flops]}")
-    return {"sizes": SIZES[counting.params], "counted": "" if usual else words}
+    words = unmarked(unusual_words(counting.params, counting.flops))
+    return {"sizes": SIZES[counting.params], "counted": words}
 
 
 def _answer(

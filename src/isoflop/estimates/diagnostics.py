@@ -18,10 +18,39 @@ REJECTED: Final = 0.001
 """p-value of a law's form below which a reader is warned."""
 
 
+ObjectiveKind = Literal[
+    "huber",
+    "mse",
+    "likelihood",
+    "least squares of log N on log C",
+    "least squares of log L(N, D)",
+    "least squares of L",
+    "least squares of log L",
+    "sum of Huber losses of log L",
+    "least squares, a parabola per budget",
+    "splines through all points; residuals are those of parabolas",
+]
+"""What a fit may minimise."""
+OBJECTIVES: Final[dict[ObjectiveKind, str]] = {
+    "huber": "sum of Huber losses of the residuals of log *L*",
+    "mse": "sum of squares of the residuals of log *L*",
+    "likelihood": "negative log-likelihood of log *L* under Huber’s density, its scale fitted",
+    "least squares of log N on log C": "least squares of log *N* on log *C*",
+    "least squares of log L(N, D)": "least squares of log *L*(*N*, *D*)",
+    "least squares of L": "least squares of *L*",
+    "least squares of log L": "least squares of log *L*",
+    "sum of Huber losses of log L": "sum of Huber losses of log *L*",
+    "least squares, a parabola per budget": "least squares, a parabola per budget",
+    "splines through all points; residuals are those of parabolas": "splines through all points; "
+    "residuals are those of parabolas",
+}
+"""The same in Markdown."""
+
+
 class Account(Section):
     """How the solver fared; a closed form has neither starts nor tolerance."""
 
-    objective_kind: str
+    objective_kind: ObjectiveKind
     """What was minimised."""
     objective: float
     """Its value at the optimum; minus the log-likelihood for `likelihood`."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import COLOURS, DASHES, NAMES
+from isoflop.counting import tokens_6nd
 from isoflop.drawing import style
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.inputs import band
-from isoflop.numbers import PLAIN, power, ratio
+from isoflop.numbers import PLAIN, is_within, power, ratio
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def _lines(
     params = np.array([reference.kaplan.params_opt(float(c), convention="minimum") for c in flops])
     for name, values, dashes in (
         ("Hoffmann 2022", hoffmann, (9, 2.5)),
-        ("Kaplan 2020", flops / (6.0 * params**2), (1, 1.5)),
+        ("Kaplan 2020", tokens_6nd(params, flops) / params, (1, 1.5)),
     ):
         axes.plot(
             flops, values, color=style.PUBLISHED, lw=1.0, ls=style.dashed(dashes), zorder=2,
@@ -181,7 +182,8 @@ def _answers(axes: Axes, chosen: Recommendation) -> str:
     words = []
     colour = chosen.row.colour
     for optimum in chosen.answer.optima:
-        if optimum.decades_beyond_data <= 0.05 or optimum.decades_beyond_data > BEYOND:
+        beyond = optimum.decades_beyond_data
+        if is_within(beyond) or beyond > BEYOND:
             continue
         value, ends = optimum.tokens_per_param.value, _ends(optimum.tokens_per_param)
         if ends is not None:

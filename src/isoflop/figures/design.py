@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from isoflop.counting import flops_6nd, tokens_6nd
 from isoflop.drawing import style
 from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
@@ -91,7 +92,7 @@ def _is_pair(inputs: FigureInputs, planned: pl.DataFrame) -> bool:
     counting = counting_of_pair(inputs.recommended, inputs.fitted)
     finals = counted(check_runs(inputs.losses, inputs.announcement), counting)
     if finals.height < 2:  # until they have ended, by what was planned
-        return equal_compute(6.0 * planned["params_total"] * planned["tokens"])
+        return equal_compute(flops_6nd(planned["params_total"], planned["tokens"]))
     return equal_compute(finals["flops"])
 
 
@@ -103,15 +104,15 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
         if rows.is_empty():
             continue
         n = rows["params_total"].to_numpy()
-        flops = float(np.median(6.0 * n * rows["tokens"].to_numpy()))
+        flops = float(np.median(flops_6nd(n, rows["tokens"].to_numpy())))
         ends = np.array([n[0] / 1.3, n[-1] * 1.3])
         axes.plot(
-            flops / (6.0 * ends), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1,
+            tokens_6nd(ends, flops), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1,
             gid=f"budget-{style.in_full(budget)}",
         )  # fmt: skip
         style.direct_label(
             axes,
-            flops / (6.0 * ends[-1]),
+            tokens_6nd(float(ends[-1]), flops),
             ends[-1],
             power(budget, hand=MATHTEXT),
             color=colour,

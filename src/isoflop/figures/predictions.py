@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.approach import MIXTURE
+from isoflop.counting import flops_6nd, tokens_6nd
 from isoflop.drawing import style
 from isoflop.estimates.allocation import FARTHEST
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
@@ -129,7 +130,7 @@ def _published(axes: Axes, inputs: FigureInputs, axis: Axis, end: float) -> list
     if axis == "params":
         hoffmann = table.params_law("envelope")(flops)
     else:
-        kaplan, hoffmann = flops / (6.0 * kaplan), table.tokens_law("envelope")(flops)
+        kaplan, hoffmann = tokens_6nd(kaplan, flops), table.tokens_law("envelope")(flops)
     labels = []
     for name, dashes, values in (
         ("Kaplan 2020", (1, 1), kaplan),
@@ -166,14 +167,14 @@ def _large_models(axes: Axes, inputs: FigureInputs, end: float) -> tuple[list[La
     models = [
         model
         for model in inputs.reference.gopher_chinchilla.large_models.rows
-        if model.name in MODELS and 6.0 * model.params * model.tokens < end
+        if model.name in MODELS and flops_6nd(model.params, model.tokens) < end
     ]
     if not models:
         return [], "No large model lies in range."
     for model in models:
         star = model.name == STAR
         axes.plot(
-            6.0 * model.params * model.tokens,
+            flops_6nd(model.params, model.tokens),
             model.params,
             ls="",
             marker="*" if star else "o",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
+from isoflop.counting import flops_6nd
 from isoflop.ingest.names import COLUMNS, SEEDS, UNIQUE, plain
 from isoflop.ingest.wide import as_numbers, in_counts
 
@@ -77,7 +78,7 @@ def _compute(raw: pl.DataFrame, table: TableMap) -> pl.Series | None:
         for each in counts
         if each is not None and each.column is not None
     ]
-    return 6.0 * read[0] * read[1] if len(read) == len(counts) else None
+    return flops_6nd(*read) if len(read) == len(counts) else None
 
 
 def _rates_of_settings(raw: pl.DataFrame, compute: pl.Series | None) -> str | None:

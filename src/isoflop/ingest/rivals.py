@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isoflop.config.sidecar import TableColumn
+from isoflop.counting import tokens_6nd
 from isoflop.ingest.events import Remark
 from isoflop.ingest.facts_of_curves import may_tell_more, with_facts_of_curves
 from isoflop.ingest.facts_of_rows import with_facts
@@ -188,7 +189,7 @@ def _derived(
     cells = as_numbers(raw[column])
     flops = 10.0**cells if unit is None else cells * unit
     formula = of_compute(compute, columns["params.total"])
-    return _Rival(TableColumn(formula=formula), flops / (6.0 * size))
+    return _Rival(TableColumn(formula=formula), tokens_6nd(size, flops))
 
 
 def _ask_of_steps(first: _Rival, derived: _Rival, table: TableMap, size: pl.Series | None) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.spikes import TO_SIGMA
+from isoflop.spikes import TELLS_NOTHING, TO_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,4 +65,4 @@ def _solved(x: Array, y: Array, weights: Array) -> Array:
 
 def _scale(residuals: Array) -> float:
     """Give a robust standard deviation, at least what keeps the division finite."""
-    return max(float(TO_SIGMA * np.median(np.abs(residuals))), 1e-6)
+    return max(float(TO_SIGMA * np.median(np.abs(residuals))), TELLS_NOTHING)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import polars as pl
 
+from isoflop.counting import tokens_6nd
 from isoflop.errors import ConfigError
 from isoflop.laws import ChinchillaLaw, EmbeddingCount, PowerLaw, RepeatedDataLaw
 from isoflop.reference import published_laws
@@ -111,7 +112,7 @@ def local_exponent(sources: Sources, law: str, counting: str) -> float:
     params = body if counting == "nonembedding" else total
     low, high, count = BUDGETS[counting]
     flops = np.logspace(low, high, count)
-    wanted = flops[:, None] / (6.0 * params)
+    wanted = tokens_6nd(params, flops[:, None])
     tokens = _nearest(np.logspace(TOKENS[0], TOKENS[1], int(TOKENS[2])), wanted)
     loss = _law(sources, law).loss(total, tokens)
     # a curve begins at the first D

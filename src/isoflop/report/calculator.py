@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from isoflop.accelerators import SECONDS_PER_HOUR
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.counting import PARAMS
 from isoflop.escape import unmarked
@@ -47,7 +48,7 @@ from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.limits import LIMITS
-from isoflop.numbers import DISTANCES
+from isoflop.numbers import DISTANCES, WITHIN
 from isoflop.report.sections.check import counted_words
 from isoflop.report.sections.data import most_epochs
 from isoflop.report.sections.first_screen import headline_budget
@@ -116,6 +117,8 @@ def calculator_json(inputs: ReportInputs) -> str | None:
             "narrowest": min(LEVELS),
         },
         "distance": DISTANCES,
+        "within": WITHIN,
+        "hour": SECONDS_PER_HOUR,
         "limits": {
             name: [limits.least, limits.most, limits.what, limits.unit]
             for name, limits in LIMITS.items()

@@ -168,7 +168,10 @@ MEANING: Final[dict[str, tuple[str, str]]] = {
     "path": ("", "input file"),
     "nominal_low": ("share", "of the draws, below the lower end of the interval"),
     "nominal_high": ("share", "of the draws, below the upper end of the interval"),
-    "nominal_level": ("share", "of the draws inside the interval; empty where no level serves"),
+    "nominal_level": (
+        "share",
+        "of the draws inside the interval; empty where none serves",
+    ),
     "nominal_level_error": ("share", "standard error of the nominal level"),
     "hardest_below": ("", "law under which the lower tail needed so wide an interval"),
     "hardest_above": ("", "law under which the upper tail needed so wide an interval"),

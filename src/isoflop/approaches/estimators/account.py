@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from isoflop.approaches.numerics.solver import Model, Solution
     from isoflop.approaches.observations import Observations
+    from isoflop.estimates.diagnostics import ObjectiveKind
 
     Floats = NDArray[np.float64]
 
@@ -25,7 +26,7 @@ REACHED: Final = 1e-6
 def solved(
     solution: Solution,
     *,
-    kind: str,
+    kind: ObjectiveKind,
     tolerance: float,
     max_steps: int,
     bounds_hit: list[str],
@@ -57,7 +58,12 @@ def solved(
 
 
 def closed_form(
-    objective: float, *, kind: str, points: int, parameters: int, condition_number: float | None
+    objective: float,
+    *,
+    kind: ObjectiveKind,
+    points: int,
+    parameters: int,
+    condition_number: float | None,
 ) -> Account:
     """Say the same of a least-squares fit that needs neither starts nor steps."""
     return Account(

@@ -13,6 +13,7 @@ from isoflop.approaches.estimators.likelihood_ratio import log10_survival
 from isoflop.approaches.numerics.centred_interaction import restriction
 from isoflop.approaches.numerics.likelihood import log_likelihood
 from isoflop.approaches.numerics.multistart import likelihood_objective
+from isoflop.approaches.uncertainty.streams import beside_the_streams
 from isoflop.estimates.interaction import HOFFMANN, KAPLAN, NO_FLOOR, NO_PRODUCT
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 SIMULATIONS: Final = 400
 """Sweeps simulated under each hypothesis."""
 SEED: Final = 8
+"""Of the simulated sizes: they are a fact of the design, and do not change with a bootstrap's."""
 SIZE: Final = 0.05
 """Level whose size is checked."""
 
@@ -118,7 +120,7 @@ def nesting_tests(
         log10_p = _log10_p(statistic, hypothesis.mixture)
         under = law.under(hypothesis.form)
         values = under.reported(at)[0].tolist()
-        picks = np.random.default_rng([SEED, i]).integers(0, points, (simulations, points))
+        picks = beside_the_streams(SEED, i).integers(0, points, (simulations, points))
         tests[hypothesis.form.name] = {
             "statistic": statistic,
             "mixture": list(hypothesis.mixture),

@@ -139,7 +139,9 @@ class OvertrainingFit(LossLawFit):
         return OvertrainingDiagnostics(
             account=solved(
                 self.solution,
-                kind=f"least squares of {'L' if self.settings.residual == 'loss' else 'log L'}",
+                kind="least squares of L"
+                if self.settings.residual == "loss"
+                else "least squares of log L",
                 tolerance=TOLERANCE,
                 max_steps=MAX_STEPS,
                 bounds_hit=bounds_hit(self.names, self.theta[0], np.array(LOWER), np.array(UPPER)),

@@ -43,6 +43,7 @@ from isoflop.estimates.diagnostics import (
 )
 from isoflop.estimates.laws import PowerLaws
 from isoflop.numbers import number_of, per_cent
+from isoflop.spikes import TELLS_NOTHING, TO_SIGMA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,10 +68,6 @@ LEAST_JUDGED: Final = 5
 """Runs of a budget beyond which one of them can be judged by the others."""
 FAR: Final = 4.0
 """Residuals beyond this many standard deviations are named."""
-TO_SIGMA: Final = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
-TELLS_NOTHING: Final = 1e-6
-"""Scatter of log L below which losses are exact."""
 LEAST_BUDGETS: Final = 4
 """Minima that a parabola through them needs to leave a degree of freedom."""
 

@@ -21,6 +21,7 @@ from isoflop.approaches.forecasts.weights import (
     unrejected_weights,
 )
 from isoflop.approaches.uncertainty.resampling import resample
+from isoflop.approaches.uncertainty.streams import beside_the_streams
 from isoflop.config.approaches import ExponentPrior
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.interaction import HOFFMANN, Form
@@ -54,7 +55,7 @@ class HeldLoss(RootLoss):
 
 
 class HeldFit(RootFit):
-    """Gamma held where the audit had it."""
+    """Gamma fixed where the audit had it."""
 
     kind = HeldLoss
 
@@ -221,7 +222,7 @@ def scipy_predictive(seen: Seen) -> Predictive:
     law_sd = np.sqrt(np.einsum("ni,ij,nj->n", gradient, covariance, gradient))
     spread = float(np.sqrt(np.sum((y - _chinchilla(x, *theta)) ** 2) / max(len(y) - 5, 1)))
     draws = seen.settings.bootstrap.draws
-    generator = np.random.default_rng(seen.settings.bootstrap.seed)
+    generator = beside_the_streams(seen.settings.bootstrap.seed)
     log_law = middle + law_sd * generator.normal(size=(draws, 1))
     noise = spread * generator.normal(size=log_law.shape)
     spreads = np.full(len(middle), spread)
@@ -279,7 +280,7 @@ CHINCHILLA: Final = "parametric"
 SCIPY: Final = "scipy"
 LABELS: Final[dict[str, tuple[Kind, str]]] = {
     **{law: ("law", NAMES[law]) for law in (*LAWS, "no_floor")},
-    "held": ("held", f"Nested law, gamma held at {FIXED_GAMMA}"),
+    "held": ("held", f"Nested law, gamma fixed at {FIXED_GAMMA}"),
     "audited": ("prior", f"Nested law, log gamma ~ N(ln {FIXED_GAMMA}, {AUDITED.sd}²)"),
     "prior": ("prior", "Nested law, prior of gamma"),
     **{law + SUFFIX: ("prior", f"{NAMES[law]}, priors of its exponents") for law in LAWS},

@@ -11,6 +11,7 @@ from isoflop.approaches.uncertainty.jackknife import leave_one_out
 from isoflop.cells import GAP, cells_of, repeats_of
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
 from isoflop.numbers import first_of
+from isoflop.spikes import TELLS_NOTHING, TO_SIGMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +30,6 @@ MOST_RUNS: Final = 500
 """Leave-outs cost the square of the number of runs, and one of many moves little."""
 LEAST_DRAWS: Final = 20
 """Draws without a run that its standard errors need; else all draws serve."""
-TO_SIGMA: Final = 1.4826
-"""A normal distribution's standard deviation over its median absolute deviation."""
-TELLS_NOTHING: Final = 1e-6
-"""Scatter of log L below which losses are exact: an outlier of exact data needs some scale."""
 
 
 def influence_of(fit: Fit, resamples: Resamples, draws: Floats, flops: float) -> Influence:

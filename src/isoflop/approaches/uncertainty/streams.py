@@ -1,7 +1,4 @@
-"""Streams of random numbers of a bootstrap's seed, one a purpose: no two ever share a number.
-
-The simulated sizes of the nesting tests, and the peer of the backtest, have a seed of their own.
-"""
+"""Streams of random numbers of a bootstrap's seed, one a purpose: no two ever share a number."""
 
 from __future__ import annotations
 
@@ -43,3 +40,17 @@ def rng(seed: int, stream: Stream, *key: int) -> np.random.Generator:
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), *key))
     return np.random.Generator(np.random.PCG64(sequence))
+
+
+def beside_the_streams(seed: int, *key: int) -> np.random.Generator:
+    """Give a generator without a stream: what it drew stands in tables that are published.
+
+    The simulated sizes of the nesting tests are drawn so, by a seed of their own, and the peer of
+    the backtest. Streams have spawn keys and these have none, so they share no number with one.
+
+    Parameters
+    ----------
+    seed : of the whole.
+    key : number of what it belongs to.
+    """
+    return np.random.default_rng([seed, *key])

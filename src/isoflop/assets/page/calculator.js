@@ -8,7 +8,6 @@
   const given = JSON.parse(source.textContent);
   // a law of the mixture has the mixture's draws of it
   for (const law of given.laws) if (law.parts) law.parts = law.parts.map((name) => given.parts[name]);
-  const HOUR = 3600;
 
   const ASKED = {
     flops: "compute C, FLOPs", loss: "loss, nats per token", params: "parameters N",
@@ -297,10 +296,11 @@
     const [near, where] = farness(law, value);
     return where[0].toUpperCase() + where.slice(1) + ": " + near + "; " + has;
   };
+  const isWithin = (decades) => decades < given.within;
   // how far a compute lies from the data, by rule and in words
   const farness = (law, flops) => {
     const [low, high] = law.data, decades = Math.max(Math.log10(flops / high), Math.log10(low / flops));
-    const side = decades < 0.05 ? "within" : flops < low ? "below" : "beyond";
+    const side = isWithin(decades) ? "within" : flops < low ? "below" : "beyond";
     return [
       given.reach.find(([most]) => most === null || Math.round(decades * 10) / 10 <= most)[1],
       (side === "within" ? "" : decades.toFixed(1) + " ") + given.distance[side], decades,
@@ -315,7 +315,7 @@
     if (unknown) return { refused: unknown };
     const law = given.laws.find((one) => one.key === state.law);
     const card = given.cards.find((one) => one.key === state.card);
-    const perHour = card.peak * share(state.mfu) * HOUR;
+    const perHour = card.peak * share(state.mfu) * given.hour;
     const hours = state.asked === "hours";
     const asked = hours ? "flops" : state.asked;
     const value = typed(state.value) * (hours ? perHour : 1);
@@ -332,7 +332,7 @@
     if (point.params < 1 || point.tokens < 1) return { refused: "At " + flopsIn(point.flops) + " FLOPs " + law.name + " has no training of a whole parameter and a whole token." };
     const [unanswered, factor] = openness(law, asked, Math.log(point.flops));
     const [, , decades] = farness(law, point.flops);
-    if (decades < 0.05 && (factor > given.open.most || isDoubtful(unanswered, given.open.narrowest))) return { refused: given.open.undetermined };
+    if (isWithin(decades) && (factor > given.open.most || isDoubtful(unanswered, given.open.narrowest))) return { refused: given.open.undetermined };
     const { ends: tabulated, without } = tabulatedEnds(law, asked, point);
     // medians of draws between two places, where they jump from one draw to the next
     const between = law.table && !law.table.some(([x]) => Math.abs(x - Math.log(point.flops)) <= SAME);

@@ -186,7 +186,7 @@ def _ends_of(mixture: Mixture, laws: Mapping[Approach, Estimate | Refusal]) -> s
         return ""
     sentence = (
         "Each end of its intervals is placed where, under whichever of these laws makes it "
-        "hardest, the truth lies beyond it no more often than the level allows"
+        "hardest, the truth lies beyond it no more often than the confidence level allows"
     )
     spans, without = [], []
     for level in map(str, LEVELS):
@@ -441,8 +441,8 @@ def _level_table(inputs: ReportInputs, checked: Mapping[Approach, Estimate]) -> 
         key="levels",
         caption="The nominal level, the share of the resamples inside, that stands for 80 % and "
         "95 % in intervals for *a*, with its standard error, and the law under which the lower and "
-        "the upper tail needed it; a dash where no level serves. The CSV has *N*\\* at every "
-        "budget too, and of the mixture *N*\\* and *L*\\* beyond the data.",
+        "the upper tail needed it; a dash where no nominal level serves. The CSV has *N*\\* at "
+        "every budget too, and of the mixture *N*\\* and *L*\\* beyond the data.",
         columns=(
             Column("Approach", "left"), Column("80 % is"), Column("Hardest law", "left"),
             Column("95 % is"), Column("Hardest law", "left"),

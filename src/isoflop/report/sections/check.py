@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.cells import cell_of, repeats_in, settings_of
-from isoflop.counting import FLOPS, PARAMS
+from isoflop.counting import unusual_words
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
 from isoflop.estimates.announced import equal_compute
@@ -182,9 +182,8 @@ def _whose(inputs: ReportInputs) -> str:
 
 def counted_words(counting: Counting) -> str:
     """Name conventions other than the usual ones, for a caption."""
-    if (counting.params, counting.flops) == ("total", "6nd"):
-        return ""
-    return f" Counted here: {PARAMS[counting.params]}, {FLOPS[counting.flops]}."
+    words = unusual_words(counting.params, counting.flops)
+    return f" Counted here: {words}." if words else ""
 
 
 def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoise | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import NAMES
-from isoflop.counting import PF_DAY
+from isoflop.counting import PF_DAY, USUAL
 from isoflop.estimates.diagnostics import KaplanDiagnostics
 from isoflop.estimates.estimate import Calibration, Estimate
 from isoflop.numbers import NONE, of_level, parameter
@@ -130,7 +130,7 @@ def _counted_in_total(estimate: Estimate) -> Mapping[str, float]:
     if not isinstance(estimate.diagnostics, KaplanDiagnostics):
         return {}
     for other in estimate.diagnostics.countings:
-        if (other.params, other.flops) == ("total", "6nd"):
+        if (other.params, other.flops) == USUAL:
             return other.parameters or {}
     return {}
 

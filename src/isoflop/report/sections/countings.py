@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import NAMES
-from isoflop.counting import FLOPS, PARAMS
+from isoflop.counting import counting_words
 from isoflop.estimates.diagnostics import InteractionDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
-from isoflop.numbers import NONE, fixed, listed, percent, probability
+from isoflop.numbers import NONE, fixed, percent, probability
 from isoflop.report.sections.laws import SIGNIFICANT
 from isoflop.report.tables import Column, Table
 
@@ -137,4 +137,4 @@ def _with_gamma(law: Approach, parameters: dict[str, float]) -> dict[str, float]
 
 def _how(counted: CountedLaw) -> str:
     """Name a counting."""
-    return listed([PARAMS[counted.params], FLOPS[counted.flops]])
+    return counting_words(counted.params, counted.flops, " and ")

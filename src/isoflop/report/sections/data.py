@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.cells import cell_of, cells_of, number_of_cells, repeats_in
+from isoflop.counting import flops_6nd
 from isoflop.escape import code, markdown
 from isoflop.numbers import (
     NONE,
@@ -256,7 +257,7 @@ def _size(params: float | None, tokens: float | None) -> tuple[str, str, str, st
     shown_tokens = sorted_by(count(tokens), tokens) if tokens else NONE
     if not params or not tokens:
         return shown_params, shown_tokens, NONE, NONE
-    per_param, flops = tokens / params, 6.0 * params * tokens
+    per_param, flops = tokens / params, flops_6nd(params, tokens)
     return (
         shown_params,
         shown_tokens,

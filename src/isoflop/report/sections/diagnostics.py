@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.approach import NAMES
 from isoflop.estimates.diagnostics import (
+    OBJECTIVES,
     REJECTED,
     EnvelopeDiagnostics,
     InteractionDiagnostics,
@@ -171,8 +172,7 @@ def p_value(value: float) -> str:
 
 
 def _objective(fit: Diagnostics) -> str:
-    kind = fit.account.objective_kind
-    return OBJECTIVES.get(kind, kind)
+    return OBJECTIVES[fit.account.objective_kind]
 
 
 def _freedom(fit: Diagnostics) -> str:
@@ -199,13 +199,6 @@ ACCOUNT: dict[str, Callable[[Diagnostics], str]] = {
     "Parts of the noise, sd": _parts,
 }
 """Rows of the table of fits, and how each is written."""
-OBJECTIVES = {
-    "huber": "sum of Huber losses of the residuals of log *L*",
-    "mse": "sum of squares of the residuals of log *L*",
-    "likelihood": "negative log-likelihood of log *L* under Huber’s density, its scale fitted",
-    "least squares of log N on log C": "least squares of log *N* on log *C*",
-    "least squares of log L(N, D)": "least squares of log *L*(*N*, *D*)",
-}
 DATA = (
     "objective_kind", "objective", "starts", "starts_reaching_optimum", "tolerance", "max_steps",
     "bounds_hit", "condition_number", "degrees_of_freedom", "residual_rms", "trend_params",

@@ -518,7 +518,7 @@ def _signs(rows: Sequence[Sequence[str]]) -> list[str]:
     cells = [cell for row in rows for cell in row]
     notes = []
     if any(SHORT in cell for cell in cells):
-        notes.append(f"{SHORT} covers the truth less often than its level says.")
+        notes.append(f"{SHORT} covers the truth less often than its confidence level.")
     if any(WITHOUT in cell for cell in cells):
         notes.append(
             f"{NONE} below a number: no interval from its resamples covers as often as it should, "

@@ -38,7 +38,7 @@ def exponents_test_table(estimate: Estimate | None) -> Table | None:
     for name, test in tests.exponents.items():
         a = test.beta / (test.alpha + test.beta)
         exponents = (fixed(test.alpha, 4), fixed(test.beta, 4), fixed(a))
-        rows.append([LAWS.get(name, name), *exponents, *_verdict(test)])
+        rows.append([LAWS[name], *exponents, *_verdict(test)])
         data.append([name, test.alpha, test.beta, a, *_values(test)])
     parity = tests.parity
     rows.append(["Equal scaling", "*α* = *β*", "*α* = *β*", fixed(0.5), *_verdict(parity)])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from isoflop.choices import CURVES
-from isoflop.counting import FLOPS, PARAMS
+from isoflop.counting import PARAMS, PER_PARAMETER, counting_words
 from isoflop.estimates.estimate import Counting
 from isoflop.estimates.laws import FlopsPerToken, HoffmannLaw
 from isoflop.numbers import Hand, number_of, power, significant
@@ -78,7 +78,7 @@ def methods(inputs: ReportInputs) -> Methods:
         kaplan=kaplan,
         kaplan_differs=differs,
         kaplan_counts=PARAMS[counting.params],
-        kaplan_counts_all=f"{PARAMS[counting.params]} and {FLOPS[counting.flops]}",
+        kaplan_counts_all=counting_words(counting.params, counting.flops, " and "),
     )
 
 
@@ -136,12 +136,12 @@ def _cost(inputs: ReportInputs) -> tuple[str, FlopsPerToken]:
     cost = law.flops_per_token
     if estimate.counting == USUAL and _is_paper(cost):
         return f"Under $C = {_tex(cost)}$", cost
-    counting = f"{PARAMS[estimate.counting.params]} and {FLOPS[estimate.counting.flops]}"
+    counting = counting_words(estimate.counting.params, estimate.counting.flops, " and ")
     return f"Counted are {counting}; over these runs $C = {_tex(cost)}$, under which", cost
 
 
 def _is_paper(cost: FlopsPerToken) -> bool:
-    return abs(cost.coefficient / 6.0 - 1.0) < EXACT and abs(cost.exponent - 1.0) < EXACT
+    return abs(cost.coefficient / PER_PARAMETER - 1.0) < EXACT and abs(cost.exponent - 1.0) < EXACT
 
 
 def _written(value: float) -> str:
@@ -184,7 +184,7 @@ def _kaplan(inputs: ReportInputs) -> tuple[str, str]:
     fitted = "Fitted the same way, their law gives"
     if theirs != KAPLAN:
         fitted = (
-            f"Fitted the same way, but with {PARAMS[theirs.params]} and {FLOPS[theirs.flops]} "
+            f"Fitted the same way, but with {counting_words(theirs.params, theirs.flops, ' and ')} "
             "counted, their law gives"
         )
     others = {
