@@ -108,3 +108,12 @@ def test_what_has_no_numbers_to_be_read_is_no_empty_file(panels) -> None:  # typ
     left.pcolormesh(np.eye(2), gid="mesh")
     with pytest.raises(TypeError, match="mesh: no numbers are read from a QuadMesh"):
         figure_csv(panels)
+
+
+def test_every_panel_has_its_numbers() -> None:
+    with rc_context(style.RC):
+        figure = style.new_figure(height=2.0)
+        for number, axes in enumerate(figure.subplots(2, 3).flat):
+            axes.plot([float(number)], [1.0], gid="mark")
+    shown = [(row["panel"], float(row["x"])) for row in read(figure)]
+    assert shown == [(str(number + 1), float(number)) for number in range(6)]

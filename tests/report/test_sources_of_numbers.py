@@ -186,6 +186,14 @@ def test_the_envelopes_caption_has_its_own_shares(inputs: ReportInputs) -> None:
     other = diagnostics.model_copy(update={"late_winners": 0.37, "points_fitted": 53})
     told = estimate.model_copy(update={"diagnostics": other})
     caption = findings(replace(inputs, estimates={**inputs.estimates, "envelope": told}))
+    exponents = {name: fixed(fit.a.value) for name, fit in inputs.fitted.items()}
+    distinct({**exponents, "b": fixed(estimate.b.value)})
+    assert caption["training_curves"].startswith(
+        f"**The envelope gives *a* = {exponents['envelope']}"
+    )
+    assert caption["isoflop_profiles"].startswith(
+        f"**The minima give *a* = {exponents['profiles']}"
+    )
     assert "37 % of its 53 fitted points were measured in the last 15 % of a run" in plain(
         caption["training_curves"]
     )
