@@ -176,7 +176,7 @@ def test_a_loss_is_proposed_with_the_unit_that_its_name_has(
     known = f"{SIZED}{proposed.partition('   #')[0]}\n"
     tables = ingest(tmp_path / "s", {"a.csv": text}, known)
     first = (
-        tables.curves["train_loss"].drop_nulls()
+        tables.curves["eval_loss" if name.startswith("val") else "train_loss"].drop_nulls()
         if kind == "curve"
         else tables.evals.filter(pl.col("run") == "a")["value"]
     )[0]

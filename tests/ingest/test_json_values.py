@@ -166,3 +166,69 @@ def test_a_large_n_beside_rows_is_the_size(tmp_path: Path, n: float, size: float
     known = f"title: t\nfacts: {{{told}tokens_per_step: 524288, schedule: {{kind: constant}}}}\n"
     tables = ingest(tmp_path / "s", {"t.json": text}, known)
     assert tables.runs["params_total"].to_list() == [size or 5e7]
+
+
+PAIRS = {
+    "model_name": "small", **RUN, "total_steps": 1000, "learning_rate": 3e-3,
+    "train_losses": [[s, 5 - s / 1000] for s in STEPS],
+    "val_losses": [[500, 4.6], [1000, 4.1]],
+    "lr_history": [[s, 3e-3] for s in range(50, 1050, 50)],
+    "final_val_loss": 4.1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("told", [PAIRS, [PAIRS]], ids=["one", "a list"])
+def test_lists_of_pairs_are_curves(tmp_path: Path, told: Any, indent: int | None) -> None:
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told, indent=indent)}, SIDECAR)
+    run = row(tables.runs, "run", "small")
+    assert (run["params_total"], run["tokens"], run["lr_peak"]) == (7e7, 512e3, 3e-3)
+    curve_of = tables.curves.filter(run="small")
+    assert curve_of.drop_nulls("train_loss").select("step", "train_loss").rows() == [
+        (s, 5 - s / 1000) for s in STEPS
+    ]
+    assert curve_of.drop_nulls("eval_loss").select("step", "eval_loss").rows() == [
+        (500, 4.6), (1000, 4.1),
+    ]  # fmt: skip
+
+
+def test_a_list_of_as_many_losses_as_updates_is_a_curve_and_no_setting(tmp_path: Path) -> None:
+    told = {
+        "n_params": 7e7, "n_tokens": 51200, "total_batches": 100, "seq_len": 256, "batch_size": 2,
+        "model": {"d_model": 128, "vocab_size": 32000}, "losses": [5 - k / 100 for k in range(100)],
+    }  # fmt: skip
+    tables = ingest(tmp_path / "s", {"t.json": json.dumps(told, indent=4)}, SIDECAR)
+    run = row(tables.runs, "run", "t")
+    assert (run["params_total"], run["tokens"], run["tokens_per_step"]) == (7e7, 51200, 512)
+    assert tables.curves["train_loss"].to_list() == told["losses"]
+
+
+def test_lists_of_losses_without_their_steps_are_refused_by_name(tmp_path: Path) -> None:
+    told = {"n_params": 7e7, "epochs": 3, "train_losses": [5.0, 4.5, 4.2], "val_losses": [5, 4, 4]}
+    epochs = {"n_params": 7e7, "train_losses": [[0, 5.0], [1, 4.5]]}
+    files = {"t.json": json.dumps(told, indent=1), "e.json": json.dumps({**epochs, "d": [1, 2]}),
+             "o.json": json.dumps(PAIRS)}  # fmt: skip
+    tables = ingest(tmp_path / "s", files, SIDECAR)
+    words = row(tables.files, "path", "t.json")
+    assert words["fate"] == "rejected"
+    assert "lists of losses ('train_losses', 'val_losses') have no list of steps" in words["reason"]
+    told_of_epochs = row(tables.files, "path", "e.json")["reason"]
+    assert "lists of losses ('train_losses') have no list of steps" in told_of_epochs
+
+
+def test_runs_in_json_without_tokens_are_asked_for_them(tmp_path: Path) -> None:
+    told = [
+        {"preset": "tiny", "n_params": 1761792, "val_loss": 1.2},
+        {"preset": "small", "n_params": 4120704, "val_loss": 1.1},
+    ]
+    files = {"points.json": json.dumps(told, indent=2), "o.json": json.dumps(PAIRS)}
+    tables = ingest(tmp_path / "s", files, SIDECAR)
+    asked = row(tables.files, "path", "points.json")["reason"]
+    table = (
+        'table: {rows: "runs", columns: {"params.total": "n_params", tokens: {formula: '
+        '"<tokens of each run>"}, eval_loss: "val_loss"}}'
+    )
+    assert table in asked
+    rule = f"runs: [{{match: points.json, {table.replace('<tokens of each run>', '1e8')}}}]\n"
+    tables = ingest(tmp_path / "s", files, SIDECAR + rule)
+    assert tables.runs.filter(tables.runs["run"] != "small")["tokens"].to_list() == [1e8, 1e8]

@@ -3,6 +3,9 @@
 A list of rows may lie within an object, beside what holds for all of them: `{"n_params": 7e7,
 "log": [...]}` is a run with its curve. Several such objects, in a list or by their names, are
 several runs. What else an object has is a fact of its run, or is said not to be read.
+
+Losses may be lists of pairs of a step and a value, or of values alone where the object counts as
+many updates: `{"total_steps": 1000, "losses": [...]}`.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from isoflop.ingest.cells import frame_of_records
 from isoflop.ingest.events import Event, Facts, Remark
 from isoflop.ingest.facts import LEAST_PARAMS
-from isoflop.ingest.names import find, may_be_loss, run_column
+from isoflop.ingest.names import ALL_STEPS, find, loss_by_words, may_be_loss, plain, run_column
 from isoflop.ingest.numbers import encodable, finite, json_object, read_json
+from isoflop.ingest.outline import SIZES
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.settings import facts_of_settings, settings_of
 from isoflop.ingest.split_words import EVALUATED, TRAINED, word_of
@@ -32,6 +36,7 @@ LARGEST: Final = 64 << 20
 """Characters of one value: it is held in memory as Python's objects."""
 _KEYS: Final = re.compile(r'"([^"\\\n]{1,200})"\s*:')
 _COLUMNS: Final = re.compile(r'"columns"\s*:\s*\[([^\]]{1,20000})\]')
+_LISTED: Final = re.compile(r'"[^"\n]{0,80}loss(?:es)?(?:_history)?"\s*:\s*\[\s*(?:\[\s*)?-?[0-9]')
 _AXES: Final = ("step", "tokens")
 
 
@@ -54,13 +59,28 @@ LINES: Final = 1_000
 
 
 def has_columns(text: str) -> bool:
-    """Tell by the keys of one JSON value that it has a loss and says how far training had gone."""
+    """Tell by the keys of one JSON value that it has losses, and says how far training had gone.
+
+    Lists of losses are taken without that, and rows of runs that have an N: it is asked for.
+    """
     if not text.lstrip().startswith(("[", "{")) or not is_one_value(text):
         return False
     names = list(dict.fromkeys(_KEYS.findall(text)))
     if split := _COLUMNS.search(text):
         names += re.findall(r'"([^"\n]{1,200})"', split[1])
-    return any(find(axis, names) for axis in _AXES) and any(map(may_be_loss, names))
+    losses = any(map(may_be_loss, names))
+    rows = text.lstrip().startswith("[") and any(find(size, names) for size in SIZES)
+    return losses and (
+        rows or any(find(axis, names) for axis in _AXES) or _LISTED.search(text) is not None
+    )
+
+
+def has_listed_losses(told: Mapping[str, Any]) -> bool:
+    """Tell whether a JSON object has a list of losses: it is no file of settings."""
+    return any(
+        isinstance(value, list) and len(value) >= LEAST_VALUES and loss_by_words(_singular(name))
+        for name, value in told.items()
+    )
 
 
 def has_curve(told: Any) -> bool:
@@ -104,6 +124,8 @@ def read_one_value(
             return None  # maybe lines all the same, of which the first is cut or very long
         raise RefusedError(f"no whole JSON value, so it was cut or damaged: {error}") from error
     table = _together(values, mapped=mapped)
+    if not mapped and any(isinstance(value, list) for row in table.rows for value in row.values()):
+        _refuse_lists(table.rows)
     if not table.rows:
         raise RefusedError(
             "one JSON value that is no table: write a list of rows, each an object by names of "
@@ -114,6 +136,22 @@ def read_one_value(
     if table.unread:
         remarks.append(Remark(f"not read of the JSON value: {_listed(table.unread)}"))
     return frame_of_records(table.rows, text=named(names)), [*table.facts, *remarks]
+
+
+def _refuse_lists(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse lists of losses of which nothing says at which steps they are.
+
+    Raises
+    ------
+    RefusedError : a row has such a list.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row if has_listed_losses({**row})))
+    lists = [name for name in names if loss_by_words(_singular(name))]
+    if lists:
+        raise RefusedError(
+            f"one JSON value whose lists of losses ({_listed(lists)}) have no list of steps beside "
+            f"them: write a row a step to CSV, with columns step, train_loss and val_loss"
+        )
 
 
 def _listed(keys: Sequence[str]) -> str:
@@ -207,6 +245,11 @@ def _laid_out(told: Any, *, mapped: bool = False, depth: int = 0) -> _Table | No
     if columns is not None:
         beside = {name: value for name, value in told.items() if name not in columns}
         return _with_beside(_Table(_rows_of_columns(columns)), beside, mapped=mapped)
+    return _of_series(told, mapped=mapped) or _of_parts(told, mapped=mapped, depth=depth)
+
+
+def _of_parts(told: Mapping[str, Any], *, mapped: bool, depth: int) -> _Table | None:
+    """Lay out an object that has rows in what its names stand for; None if it has none."""
     parts = {
         name: table
         for name, value in told.items()
@@ -216,6 +259,63 @@ def _laid_out(told: Any, *, mapped: bool = False, depth: int = 0) -> _Table | No
         return _finished(told)
     beside = {name: value for name, value in told.items() if name not in parts}
     return _with_beside(_joined(parts), beside, mapped=mapped)
+
+
+def _of_series(told: Mapping[str, Any], *, mapped: bool) -> _Table | None:
+    """Lay out losses that are lists of pairs, or of a value an update; None if there are none."""
+    pairs = {name: value for name, value in told.items() if _are_pairs(value)}
+    if any(loss_by_words(_singular(name)) for name in pairs):
+        rows: dict[float, dict[str, Any]] = {}
+        for name, value in pairs.items():
+            for step, cell in value:
+                rows.setdefault(step, {"step": step})[_singular(name)] = cell
+        beside = {name: value for name, value in told.items() if name not in pairs}
+        return _with_beside(_Table([rows[step] for step in sorted(rows)]), beside, mapped=mapped)
+    counts = {
+        value for name, value in told.items() if plain(name) in _UPDATES and isinstance(value, int)
+    }
+    lists = {
+        _singular(name): value
+        for name, value in told.items()
+        if isinstance(value, list) and len(value) >= LEAST_VALUES and len(value) in counts
+    }
+    if len(counts) != 1 or not any(map(loss_by_words, lists)):
+        return None
+    (updates,) = counts
+    beside = {name: value for name, value in told.items() if _singular(name) not in lists}
+    tokens = finite(told.get(find("tokens", told)))
+    if tokens and not any(find(each, told) for each in ("step", "tokens_per_step")):
+        beside["tokens_per_step"] = tokens / updates
+    columns = {"step": [*range(1, updates + 1)], **lists}
+    return _with_beside(_Table(_rows_of_columns(columns)), beside, mapped=mapped)
+
+
+_UPDATES: Final = frozenset({*ALL_STEPS, "total_batches", "num_batches", "n_batches", "steps"})
+"""Counts of the updates of a run that may be those of a list's values."""
+LEAST_VALUES: Final = 2
+"""Values of a list that may be a curve."""
+
+
+def _are_pairs(value: Any) -> bool:
+    """Tell a list of steps and values, in order; epochs, counted by one, are no steps."""
+    if not isinstance(value, list) or len(value) < LEAST_VALUES:
+        return False
+    if not all(isinstance(each, list) and len(each) == 2 for each in value):
+        return False
+    steps = [step for step, _ in value]
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in steps):
+        return False
+    by_one = len(steps) < FEW and steps[-1] - steps[0] == len(steps) - 1
+    return steps == sorted(set(steps)) and not by_one
+
+
+FEW: Final = 100
+"""Numbers that follow each other below which they may be epochs."""
+
+
+def _singular(name: str) -> str:
+    """Write the name of a list of values as that of one of them."""
+    return re.sub(r"losses$", "loss", re.sub(r"_(?:history|curve|values)$", "", name))
 
 
 def _finished(told: Mapping[str, Any]) -> _Table | None:

@@ -144,13 +144,14 @@ FINAL_LOSS: Final = (
 
 BITS_PER_BYTE: Final = tuple(
     name
-    for unit in ("bpb", "bits_per_byte")
+    for unit in ("bpb", "bits_per_byte", "bpc", "bits_per_character")
     for name in (
         f"eval/{unit}", f"val/{unit}", f"validation/{unit}", f"eval_{unit}", f"val_{unit}",
-        f"validation_{unit}", unit,
+        f"validation_{unit}", *((unit,) if "c" not in unit else ()),
     )
 )  # fmt: skip
-"""Names of the loss on a file's one eval set in bits per byte."""
+"""Names of the loss on a file's one eval set in bits per byte, or per character, of which
+`bytes_per_token` says how many a token has; `bpc` alone is often of training."""
 
 _OF_SET = re.compile(
     r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|ce_loss|loss|lm_loss)"
@@ -158,11 +159,13 @@ _OF_SET = re.compile(
 )
 
 
-_BYTES_OF_SET = re.compile(r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|bits_per_byte)")
+_BYTES_OF_SET = re.compile(
+    r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:bpb|bits_per_byte|bpc|bits_per_character)"
+)
 
 
 _UNITS: Final = {
-    "bits_per_byte": r"bpb|bits?[_/]per[_/]byte|bits?/byte",
+    "bits_per_byte": r"bp[bc]|bits?[_/]per[_/](?:byte|char(?:acter)?)|bits?/(?:byte|char)",
     "bits_per_token": r"bits|bpt|log_?2|base_?2|bits?[_/]per[_/]token|bits?/token",
     "perplexity": r"ppl|perplexity",
     "nats_per_token": r"nats?|nats?[_/]per[_/]token|ce|ce_?loss|cross_?entropy(?:_?loss)?",

@@ -42,6 +42,7 @@ from isoflop.ingest.names import (
     unit_of,
 )
 from isoflop.ingest.refused import RefusedError
+from isoflop.ingest.split_words import EVALUATED, word_of
 from isoflop.ingest.wide import EVAL_SET, as_numbers
 
 if TYPE_CHECKING:
@@ -276,10 +277,13 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
             if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
                 likely, other = other, likely
             raise _refusal(outline, no_axis, as_line(likely), other)
-        if (repeated := _by_all_epochs(outline, known)) is not None:
-            raise _refusal(outline, no_axis, as_line(repeated))
-        if (by_steps := _by_all_steps(outline, known)) is not None:
-            raise _refusal(outline, no_axis, as_line(by_steps))
+        finished = (
+            _by_all_epochs(outline, known)
+            or _by_all_steps(outline, known)
+            or _without_axis(outline, known, repeats)
+        )
+        if finished is not None:
+            raise _refusal(outline, no_axis, as_line(finished))
     if not known.has_loss:
         raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
     if step is None and tokens is None:
@@ -339,6 +343,19 @@ def _by_all_steps(outline: Outline, known: _Known) -> TableMap | None:
     factor = " * ".join(f'"{name}"' for name in sequences or ())
     factor = known.factor("tokens_per_step") if of_step is not None else factor
     columns["tokens"] = TableColumn(formula=f'"{steps}" * {factor}')
+    return _of_runs(outline, known, columns)
+
+
+def _without_axis(outline: Outline, known: _Known, repeats: Callable[..., bool]) -> TableMap | None:
+    """Map finished runs of which nothing says how much they have read; None of what may be curves.
+
+    Each has an N of its own, in a column with more than a letter, and no epochs are counted.
+    """
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
+    size = next((known.columns[each] for each in SIZES if known.columns[each]), None)
+    if size is None or len(size) == 1 or repeats(size) or find_epoch(outline.numbers) is not None:
+        return None
+    columns["tokens"] = TableColumn(formula="<tokens of each run>")
     return _of_runs(outline, known, columns)
 
 
@@ -596,11 +613,30 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     taken = {origin.column for origin in columns.values()}
     alike = _losses_among(outline, taken, {"value", *FINAL_LOSS})
     likely = _likeliest(alike, lambda name: "train" not in plain(name))
-    if len(likely) == 1 and _is_of_an_end(likely[0]) and {"run", "tokens"} <= columns.keys():
+    of_an_end = all(map(_is_of_an_end, likely)) and bool(likely)
+    if of_an_end and "tokens" in columns and "step" not in columns:
         finished = known.taken(COLUMNS.keys() - OF_POINTS)
-        return as_line(known.table("runs", {**finished, **_in_its_unit("eval_loss", likely[0])}))
-    columns |= _in_its_unit("train_loss", _or_gap(likely))
-    return f"{as_block(known.table('points', columns))}{OR_EVALUATED}"
+        finished = finished if "run" in finished else _with_size(outline, finished)
+        return as_line(known.table("runs", finished | _likely_loss(outline, finished)))
+    loss = _or_gap(likely)
+    is_of_training = re.search(_EVALUATED, loss.lower()) is None
+    columns |= _in_its_unit("train_loss" if is_of_training else "eval_loss", loss)
+    return as_block(known.table("points", columns)) + OR_EVALUATED * is_of_training
+
+
+def _with_size(outline: Outline, columns: dict[str, TableColumn]) -> dict[str, TableColumn]:
+    """Map N, too, by what the tokens cost, or leave a gap."""
+    if {*SIZES} & columns.keys():
+        return columns
+    compute = find_compute(outline.numbers)
+    size = scaled("<the column of N>", 1.0)
+    if compute is not None:  # as D follows from N and C = 6 N D, so N does from D
+        size = TableColumn(formula=of_compute(compute, columns["tokens"]))
+    return {**columns, "params.total": size}
+
+
+_EVALUATED: Final = word_of(EVALUATED)
+"""Names of losses that are none of training."""
 
 
 OR_EVALUATED: Final = "   # or eval_loss: that column"

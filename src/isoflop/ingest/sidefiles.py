@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from isoflop.config.reading import yaml_content
-from isoflop.ingest.json_table import has_curve
+from isoflop.ingest.json_table import has_curve, has_listed_losses
 from isoflop.ingest.names import (
     COLUMNS,
     EVAL_LOSS,
@@ -73,7 +73,8 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
         return _values(facts) if facts else None
     is_size = len(told) == 1 and any(fact.startswith("params.") for fact in facts)
     few = len(facts) < LEAST and not is_size
-    return None if few or _is_record(told) or has_curve(told) else _values(facts)
+    no_settings = few or _is_record(told) or has_listed_losses(told) or has_curve(told)
+    return None if no_settings else _values(facts)
 
 
 def read_record(file: RawFile) -> dict[str, Any] | None:
