@@ -341,6 +341,8 @@ def test_a_line_means_the_same_to_both(words: list[str]) -> None:
         ("step 1 loss nan lr inf", {"step": True, "loss": True, "lr": True}, ""),
         ("lr 1 lr 2", {"lr": True, "lr (2)": True}, ""),
         ("step 1 loss 3 (val)", {"step": True, "loss": True}, "val"),
+        ("| Eval 4 at step  8000 | valid loss  3.1", {"Eval": True, "step": True,
+                                                     "valid loss": True}, ""),
         ("step 7/90 loss 3 | 20 ms", {"step": True, "step of": True, "loss": True}, ""),
     ],
 )  # fmt: skip

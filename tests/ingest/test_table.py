@@ -768,3 +768,18 @@ def test_a_panel_without_its_ranges_is_one(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", {"t.csv": text}, f"title: t\nfacts: {{{facts}}}\n")
     assert tables.runs["run"].to_list() == ["a", "b - 1"]
     assert tables.curves["train_loss"].to_list()[:2] == pytest.approx([4.9, 4.8])
+
+
+def test_a_table_with_rewards_is_no_pretraining_unless_a_map_says_so(tmp_path: Path) -> None:
+    text = "step,rollout/ep_rew_mean,train/loss,tokens\n" + "".join(
+        f"{k},{k + 20},{5 - k / 10:.1f},{k * 512}\n" for k in range(1, 20)
+    )
+    facts = "facts: {params: {total: 1e6}, schedule: {kind: constant}}\n"
+    other = {"o.csv": text.replace("rollout/ep_rew_mean", "norm").replace(",4.", ",4.1")}
+    tables = ingest(tmp_path / "s", {"p.csv": text, **other}, f"title: t\n{facts}")
+    reason = row(tables.files, "path", "p.csv")["reason"]
+    assert "'rollout/ep_rew_mean' is of reinforcement learning" in reason
+    table = "{rows: points, columns: {step: step, tokens: tokens, train_loss: train/loss}}"
+    rule = f"runs: [{{match: p.csv, table: {table}}}]\n"
+    tables = ingest(tmp_path / "t", {"p.csv": text, **other}, f"title: t\n{facts}{rule}")
+    assert row(tables.runs, "run", "p")["tokens"] == 19 * 512

@@ -210,3 +210,10 @@ def test_one_value_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert read(tmp_path, text % ("0,\n" * 1000)).lines == 1
     with pytest.raises(RefusedError, match="cut or damaged"):
         read(tmp_path, text % ("0,\n" * (1 << 20)))
+
+
+@pytest.mark.parametrize("name", ["reward", "rewards/chosen", "rewards/accuracy_reward/mean"])
+def test_a_history_with_rewards_is_no_pretraining(tmp_path: Path, name: str) -> None:
+    history = [{"loss": 0.1, name: 0.5, "learning_rate": 1e-6, "step": step} for step in (10, 20)]
+    with pytest.raises(RefusedError, match=f"'{name}' is of reinforcement learning"):
+        read(tmp_path, json.dumps({**STATE, "log_history": history}))

@@ -283,7 +283,7 @@ def _of_series(told: Mapping[str, Any], *, mapped: bool) -> _Table | None:
         return None
     (updates,) = counts
     beside = {name: value for name, value in told.items() if _singular(name) not in lists}
-    tokens = finite(told.get(find("tokens", told)))
+    tokens = finite(told.get(find("tokens", told) or ""))
     if tokens and not any(find(each, told) for each in ("step", "tokens_per_step")):
         beside["tokens_per_step"] = tokens / updates
     columns = {"step": [*range(1, updates + 1)], **lists}

@@ -39,6 +39,8 @@ _UNIT: Final = re.compile(
     r"|[mu]?s(?:ec)?/(?:it|iter|step|tok)|tokens?|steps?|iters?|it|tok"
 )
 """Units, which say nothing of a line's values where they stand alone."""
+_BEFORE_STEPS: Final = ("at", "after")
+"""Words that may stand before a name, `at step 8000`."""
 _ENDS: Final = "./@-"
 _OTHER_LOSS: Final = re.compile(
     word_of(
@@ -150,7 +152,9 @@ def form_of(line: str) -> Form:
         named = bool(words) and _JOINT.fullmatch(gap) is not None
         if token[1] is None or (bare.lower() in _NOT_FINITE and named):
             if named:
-                name = " ".join(words)
+                name = " ".join(
+                    words[1:] if words[1:] and words[0].lower() in _BEFORE_STEPS else words
+                )
                 of_loss = bool(begun) and may_be_loss(name)
                 free += [] if of_loss else begun
                 pairs.append(

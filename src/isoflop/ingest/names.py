@@ -484,6 +484,18 @@ def may_be_loss(name: str) -> bool:
     return unit_of(name) is not None or re.search(_LOSS_WORDS, words) is not None
 
 
+def of_rewards(names: Iterable[str]) -> str | None:
+    """Find the name of a reward, which no pretraining has; None without."""
+    rewards = r"(?:^|[^a-z])(?:rewards?|rew)(?:$|[^a-z])"
+    return next((name for name in names if re.search(rewards, plain(name))), None)
+
+
+REWARDED: Final = (
+    "'{}' is of reinforcement learning or of preferences, whose loss is none of pretraining"
+)
+"""Why a log with a reward is not read."""
+
+
 @_kept
 def may_be_the_loss(name: str) -> bool:
     """Tell whether something that is called as losses are may be that of the model's data.

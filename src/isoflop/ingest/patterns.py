@@ -119,6 +119,12 @@ def _has_progress_bar(text: str) -> int:
     return int("%|" in text and re.search(bar, text) is not None)
 
 
+def _has_keras_bar(text: str) -> int:
+    """Tell the bar of Keras with a loss behind it."""
+    bar = r"[0-9]+/[0-9]+ (?:\[[=>.]+\]|[━ ]+) [^\n]{0,40}/(?:step|epoch) - (?:[^\n]* - )?loss: "
+    return int("loss: " in text and re.search(bar, text) is not None)
+
+
 def _has_golden_values(text: str) -> int:
     """Tell the golden values of Megatron by their keys."""
     head = text.lstrip()
@@ -410,6 +416,13 @@ PATTERNS: Final = (
         looks=_has_progress_bar,
         refused="its numbers have three digits: drop in what the run's logger wrote, the folder "
         "with metrics.csv or with events.out.tfevents..., which NeMo writes, too",
+    ),
+    Pattern(
+        "a progress bar of Keras",
+        looks=_has_keras_bar,
+        refused="its losses are means since the beginning of the epoch: drop in what "
+        "keras.callbacks.CSVLogger wrote, a row an epoch, or a row a step as CSV, with columns "
+        "step, train_loss and val_loss",
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 COUNTER: Final = names.COUNTER
 STEPS_REPEAT: Final = True
 """Lines of several updates may have one epoch, of which two digits are printed."""
@@ -59,6 +59,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
     counts_lines = False
     for line in _lines(file):
         if isinstance(line, dict):
+            if (reward := names.of_rewards(line)) is not None:
+                raise RefusedError(names.REWARDED.format(reward))
             step = steps.of(line)
             if step is None:
                 continue

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 7
+VERSION = 8
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""

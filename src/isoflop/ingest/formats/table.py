@@ -46,8 +46,10 @@ from isoflop.ingest.names import (
     EVAL_LOSS,
     FINAL_LOSS,
     MAY_NAME_RUNS,
+    REWARDED,
     find_count,
     may_be_loss,
+    of_rewards,
     plain,
     run_column,
 )
@@ -92,7 +94,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 46
+VERSION = 47
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -126,6 +128,8 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         raise RefusedError(f"an empty table: its head has {some(raw.columns)}, and no row follows")
     run = None
     if table is None:
+        if (reward := of_rewards(raw.columns)) is not None:
+            raise RefusedError(f"{REWARDED.format(reward)}; a map reads it all the same ('table:')")
         refuse_facts_alone(raw)
         if (of_tag := with_its_tag(raw, file.stem)) is not None:
             raw, run, words = of_tag

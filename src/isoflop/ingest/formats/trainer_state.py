@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 5
+VERSION = 6
 COUNTER: Final = names.COUNTER
 PIECE: Final = 1 << 20
 """Characters of the file that are read at once."""
@@ -70,6 +70,8 @@ def _of_entry(entry: Any, without_step: list[Any]) -> Iterator[Event]:
     """
     if not isinstance(entry, dict):
         yield Unread()
+    elif (reward := names.of_rewards(entry)) is not None:
+        raise RefusedError(names.REWARDED.format(reward))
     elif (step := step_number(entry.get("step"))) is None:
         without_step.append(entry.get("step"))
     else:
