@@ -40,7 +40,7 @@ _UNIT: Final = re.compile(
 )
 """Units, which say nothing of a line's values where they stand alone."""
 _BEFORE_STEPS: Final = ("at", "after")
-"""Words that may stand before a name, `at step 8000`."""
+"""Words that may stand between two values, `Eval 4 at step 8000`; prose begins with them."""
 _ENDS: Final = "./@-"
 _OTHER_LOSS: Final = re.compile(
     word_of(
@@ -152,9 +152,8 @@ def form_of(line: str) -> Form:
         named = bool(words) and _JOINT.fullmatch(gap) is not None
         if token[1] is None or (bare.lower() in _NOT_FINITE and named):
             if named:
-                name = " ".join(
-                    words[1:] if words[1:] and words[0].lower() in _BEFORE_STEPS else words
-                )
+                between = pairs and words[1:] and words[0] in _BEFORE_STEPS
+                name = " ".join(words[1:] if between else words)
                 of_loss = bool(begun) and may_be_loss(name)
                 free += [] if of_loss else begun
                 pairs.append(
