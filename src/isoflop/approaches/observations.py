@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.cells import cells_of, settings_of
+from isoflop.copies import copied_runs
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.numbers import first_of, per_cent
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.config.approaches import CountingSettings
+    from isoflop.copies import Copied
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -82,6 +84,18 @@ class Observations:
     def flops_range(self) -> tuple[float, float]:
         """Smallest and largest C."""
         return float(self.flops.min()), float(self.flops.max())
+
+    @cached_property
+    def copies(self) -> list[Copied]:
+        """Groups of runs that are one training, by number; see ``copies.copied_runs``."""
+        return copied_runs(self.run, self.tokens, self.loss, self.run_params, self.run_settings)
+
+    @cached_property
+    def copied(self) -> Bools:
+        """Whether each run is a copy of another that is in the sweep, (runs,)."""
+        copied = np.zeros(self.n_runs, dtype=np.bool_)
+        copied[[run for group in self.copies for run in group.runs[1:]]] = True
+        return copied
 
     @property
     def settings(self) -> Floats | None:
@@ -205,5 +219,5 @@ def expert_cautions(observations: Observations) -> list[str]:
 
 def seed_noise(observations: Observations) -> RunNoise | None:
     """Pool how far final losses of repeats lie apart; None where no run has another."""
-    final = observations.at(observations.is_final)
+    final = observations.at(observations.is_final & ~observations.copied[observations.run])
     return RunNoise.pooled(final.params, final.tokens, final.loss, final.settings)

@@ -15,7 +15,6 @@ from isoflop.approaches.uncertainty.influence import (
     influence_of,
     seeds_beside,
     twin_cautions,
-    twins,
 )
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.config.approaches import BootstrapSettings, ParametricSettings, ProfilesSettings
@@ -163,7 +162,7 @@ def test_no_seed_is_asked_for_that_is_in_the_fit_already(moving: str, telling: s
 def test_seeds_are_runs_of_one_n_and_d_and_copies_are_none(finals: Observations) -> None:
     params, tokens, loss = finals.params.copy(), finals.tokens.copy(), finals.loss.copy()
     # three runs of one N and D, of which two have one loss to the last digit
-    params[:3], tokens[:3], loss[:3] = params[0], tokens[0], (3.0, 3.1, 3.1)
+    params[:3], tokens[:3], loss[:3] = params[0], tokens[0], (3.0, 3.1234567, 3.1234567)
     copied = replace(finals, params=params, tokens=tokens, loss=loss, run_params=params)
     first, second, third, other = copied.runs[:4]
     beside = seeds_beside(copied)
@@ -215,7 +214,7 @@ def test_a_wild_run_of_a_profile_is_named_before_runs_are_bought(law: Chinchilla
 
 
 def test_runs_entered_twice_are_noticed(sweep: Observations) -> None:
-    assert twins(sweep) == []
+    assert sweep.copies == []
     assert twin_cautions(sweep) == []
     n = sweep.n_runs
     double = replace(
@@ -228,12 +227,13 @@ def test_runs_entered_twice_are_noticed(sweep: Observations) -> None:
         run=np.concatenate([sweep.run, sweep.run + n]),
         runs=(*sweep.runs, *(f"x{name}" for name in sweep.runs)),
     )  # fmt: skip
-    assert twins(double) == [(name, f"x{name}") for name in sweep.runs]
+    assert [group.runs for group in double.copies] == [(k, n + k) for k in range(n)]
+    assert double.copied.tolist() == [False] * n + [True] * n
     (caution,) = twin_cautions(double)
     assert f"{n} of {2 * n} runs" in caution
     loss = double.loss.copy()
     loss[-1] *= 1.0 + 1e-9
     # the copy went through another printout
-    assert len(twins(replace(double, loss=loss))) == n
+    assert len(replace(double, loss=loss).copies) == n
     loss[-1] *= 1.0 + 1e-4
-    assert len(twins(replace(double, loss=loss))) == n - 1
+    assert len(replace(double, loss=loss).copies) == n - 1

@@ -112,7 +112,7 @@ def pure_error(
 
     Parameters
     ----------
-    residuals : (points,) log of observed less log of fitted loss.
+    residuals : (points,) log of observed less log of fitted loss; of runs entered twice once.
     params, tokens, settings : (points,) N and D, and what else replicates share, see
         ``cells.repeats_of``.
     parameters : number of fitted parameters.

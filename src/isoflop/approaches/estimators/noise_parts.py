@@ -49,7 +49,7 @@ def parts_of(
     Parameters
     ----------
     jacobian : (points, parameters) derivatives of log L in the fitted parameters.
-    residuals : (points,) log of observed less log of fitted loss.
+    residuals : (points,) log of observed less log of fitted loss; of runs entered twice once.
     params, tokens, settings : (points,) N and D, and what else replicates share, see
         ``cells.repeats_of``.
 

@@ -213,10 +213,11 @@ class ProfilesFit(Fit):
         from scipy.linalg import block_diag
 
         jacobian = block_diag(*blocks)
-        settings = self.observations.run_settings
-        of_points = None if settings is None else settings[np.concatenate(runs)]
-        left_over, n, d = (np.concatenate(c) for c in (residuals, params, tokens))
-        return parts_of(jacobian, left_over, n, d, of_points)
+        settings, of_runs = self.observations.run_settings, np.concatenate(runs)
+        once = ~self.observations.copied[of_runs]
+        of_points = None if settings is None else settings[of_runs[once]]
+        left_over, n, d = (np.concatenate(c)[once] for c in (residuals, params, tokens))
+        return parts_of(jacobian[once], left_over, n, d, of_points)
 
     def require_valleys(self) -> None:
         """Refuse losses that curve over the sizes no more than they scatter.

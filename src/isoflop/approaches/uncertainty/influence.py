@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from isoflop.approaches.estimators.misfit import ONE_MEASUREMENT
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
-from isoflop.cells import GAP, cells_of, repeats_of
+from isoflop.cells import repeats_of
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
-from isoflop.numbers import first_of
+from isoflop.numbers import first_of, number_of
 from isoflop.spikes import TELLS_NOTHING, TO_SIGMA
 
 if TYPE_CHECKING:
@@ -123,7 +122,8 @@ def seeds_beside(observations: Observations) -> dict[str, list[str]]:
     last = observations.at(np.flatnonzero(np.diff(observations.run, append=-1)))
     cells = repeats_of(last.params, last.tokens, last.settings)
     names = [observations.runs[run] for run in last.run]
-    copied = {name: set(group) for group in twins(observations) for name in group}
+    groups = [[observations.runs[run] for run in group.runs] for group in observations.copies]
+    copied = {name: set(group) for group in groups for name in group}
     return {
         name: [
             other
@@ -158,50 +158,20 @@ def _first(told: list[str]) -> str:
     return "; ".join(told[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def twins(observations: Observations) -> list[tuple[str, ...]]:
-    """List groups of runs with the same N, D and loss at every point: entered twice, most likely.
-
-    Two trainings seldom agree so closely, but losses printed with few digits may; so they are named
-    and nothing is dropped. A copy may have gone through another printout, which rounds.
-    """
-    bounds = np.searchsorted(observations.run, np.arange(observations.n_runs + 1))
-    there = np.flatnonzero(np.diff(bounds))
-    if not len(there):
-        return []
-    last = bounds[there + 1] - 1
-    cells = cells_of(observations.run_params[there], observations.tokens[last])
-    groups: dict[tuple[int, int], list[list[int]]] = {}
-    log_tokens, log_loss = np.log(observations.tokens), np.log(observations.loss)
-    for run, cell in zip(there.tolist(), cells.tolist(), strict=True):
-        curve = slice(bounds[run], bounds[run + 1])
-        alike = groups.setdefault((cell, curve.stop - curve.start), [])
-        for group in alike:
-            other = slice(bounds[group[0]], bounds[group[0] + 1])
-            if (
-                np.abs(log_loss[curve] - log_loss[other]).max() < ONE_MEASUREMENT
-                and np.abs(log_tokens[curve] - log_tokens[other]).max() < GAP
-            ):
-                group.append(run)
-                break
-        else:
-            alike.append([run])
-    return [
-        tuple(observations.runs[run] for run in group)
-        for alike in groups.values()
-        for group in alike
-        if len(group) > 1
-    ]
-
-
 def twin_cautions(observations: Observations) -> list[str]:
     """Say which runs were entered twice, and what that does."""
-    groups = twins(observations)
+    groups = observations.copies
     if not groups:
         return []
-    shown = "; ".join(" = ".join(names) for names in groups[:5]) + ("; ..." if groups[5:] else "")
+    told = [
+        f"{' = '.join(observations.runs[run] for run in group.runs)}, to "
+        f"{number_of(group.decimals, 'decimal')}"
+        for group in groups
+    ]
     return [
-        f"{sum(len(names) - 1 for names in groups)} of {observations.n_runs} runs have the size, "
-        f"tokens and losses of another, to within 1 in 100,000 ({shown}): one training under two "
+        f"{sum(len(group.runs) - 1 for group in groups)} of {observations.n_runs} runs have the "
+        "size, tokens and losses of another, in every digit of the coarser "
+        f"({_first(told)}), and seeds would hardly agree so by chance: one training under two "
         "names makes every interval too narrow. Leave the copies out (in a folder by exclude in "
         "sweep.yaml)."
     ]

@@ -1,0 +1,127 @@
+"""Copies of runs are told from seeds by their digits, and their rounding is no seed's noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+import isoflop
+from isoflop.copies import copied_runs
+from isoflop.estimates.diagnostics import ParametricDiagnostics, expect
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from isoflop.copies import Copied
+
+    Floats = NDArray[np.float64]
+
+PARAMS = np.geomspace(1e7, 1e9, 35)
+TOKENS = 20.0 * PARAMS * np.exp(0.5 * np.sin(np.arange(35)))
+LOSS = 1.7 + 400.0 / PARAMS**0.34 + 400.0 / TOKENS**0.28
+
+
+def seeds(number: int, *, noise: float, decimals: int, of: int) -> Floats:
+    """Give losses of seeds of every N and D as they are printed, (seeds, runs)."""
+    scatter = np.random.default_rng(of).standard_normal((number, len(LOSS)))
+    return np.round(LOSS * np.exp(noise * scatter), decimals)
+
+
+def groups(*losses: Floats) -> list[Copied]:
+    """Find copies in tables of final losses, the first runs of each N and D."""
+    params, tokens = (np.concatenate([x[: len(y)] for y in losses]) for x in (PARAMS, TOKENS))
+    loss = np.concatenate(losses)
+    return copied_runs(np.arange(len(loss)), tokens, loss, params)
+
+
+@pytest.mark.parametrize("decimals", [15, 6, 5, 4, 3])
+@pytest.mark.parametrize("printed", [15, 4, 3])
+def test_a_copy_of_every_run_is_noticed_to_the_digits_of_the_coarser(
+    decimals: int, printed: int
+) -> None:
+    (runs,) = seeds(1, noise=0.005, decimals=printed, of=1)
+    found = groups(runs, np.round(runs, decimals))
+    assert [group.runs for group in found] == [(k, k + 35) for k in range(35)]
+    assert {group.decimals for group in found} == {min(decimals, printed, 9)}
+    # of a copy that comes first the finer one is kept
+    if decimals < printed:
+        found = groups(np.round(runs, decimals), runs)
+        told = {group.runs for group in found}
+        assert (35, 0) in told
+
+
+def test_a_copy_through_another_unit_is_noticed() -> None:
+    (runs,) = seeds(1, noise=0.005, decimals=15, of=1)
+    in_bits = np.round(runs / np.log(2.0), 6) * np.log(2.0)
+    assert len(groups(runs, in_bits)) == 35
+
+
+@pytest.mark.parametrize(
+    ("decimals", "copies", "found"), [(9, 1, 1), (4, 1, 1), (3, 1, 0), (3, 3, 3), (2, 35, 0)]
+)
+def test_fewer_digits_take_more_pairs(decimals: int, copies: int, found: int) -> None:
+    """At losses from 2 to 5; a single pair in three decimals may be seeds, two decimals always."""
+    (runs,) = seeds(1, noise=0.005, decimals=15, of=2)
+    assert len(groups(runs, np.round(runs[:copies], decimals))) == found
+
+
+@pytest.mark.parametrize("noise", [0.0005, 0.002, 0.01])
+@pytest.mark.parametrize("decimals", [15, 4, 3, 2])
+@pytest.mark.parametrize("number", [2, 3])
+def test_seeds_that_agree_in_a_few_digits_are_no_copies(
+    noise: float, decimals: int, number: int
+) -> None:
+    tries = 20
+    named = [
+        bool(groups(*seeds(number, noise=noise, decimals=decimals, of=k))) for k in range(tries)
+    ]
+    assert sum(named) <= 2
+
+
+def test_copies_of_seeds_are_named_and_the_seeds_are_not() -> None:
+    two = seeds(2, noise=0.005, decimals=15, of=3)
+    found = groups(*two, np.round(two[0], 3))
+    together = [set(group.runs) for group in found]
+    assert all(any({k, k + 70} <= runs for runs in together) for k in range(35))
+    assert sum(len(runs) for runs in together) <= 72
+
+
+def test_curves_need_fewer_runs_than_last_losses() -> None:
+    """Three points of a curve agree by chances of their own."""
+    run = np.repeat([0, 1], 4)
+    tokens = np.tile([1e8, 2e8, 4e8, 8e8], 2)
+    curve = np.array([4.4211, 4.0129, 3.7456, 3.5128])
+    params = np.array([1e7, 1e7])
+    found = copied_runs(run, tokens, np.concatenate([curve, np.round(curve, 3)]), params)
+    assert [(group.runs, group.decimals) for group in found] == [((0, 1), 3)]
+    last = copied_runs(np.array([0, 1]), tokens[[3, 3]], np.array([3.5128, 3.513]), params)
+    assert last == []
+    # nor are runs at two rates copies of each other
+    rates = np.log([[1e-3], [2e-3]])
+    assert copied_runs(run, tokens, np.concatenate([curve, curve]), params, rates) == []
+
+
+def test_rounding_is_no_noise_of_seeds() -> None:
+    """An exact law with every run twice, once rounded: it passed for inexact at p = 5e-61."""
+    budgets, factors = np.geomspace(1e17, 1e19, 5), np.geomspace(0.25, 4.0, 7)
+    params = np.concatenate([0.35 * np.sqrt(c / 6.0) * factors for c in budgets]).round()
+    tokens = (np.repeat(budgets, 7) / 6.0 / params).round()
+    noise = np.exp(0.005 * np.random.default_rng(0).standard_normal(35))
+    loss = (1.7 + 400.0 / params**0.34 + 400.0 / tokens**0.28) * noise
+    table = pl.DataFrame({"params": params, "tokens": tokens, "loss": loss})
+    twice = pl.concat([table, table.with_columns(pl.col("loss").round(3))])
+    fit = isoflop.read(twice, name="twice").fit(
+        approaches=("parametric",), draws=20, interval="percentile", forecasts=False,
+        settings={"parametric": {"starts": "coarse"}, "mixture": {"simulations": 0}},
+    )  # fmt: skip
+    estimate = fit.estimates["parametric"]
+    (copied,) = [said for said in estimate.cautions if "runs have the size, tokens and" in said]
+    assert copied.startswith("35 of 70 runs ")
+    assert "run-0000 = run-0035, to 3 decimals" in copied
+    diagnostics = expect(estimate.diagnostics, ParametricDiagnostics)
+    assert diagnostics.pure_error is None
+    assert diagnostics.noise_parts is None or diagnostics.noise_parts.replicates == 0
+    assert "lack of fit" not in str(fit.allocate(1e19))
