@@ -1116,6 +1116,31 @@ def test_rows_of_finished_runs_without_names_may_be_curves(
         assert "as 2 rows of its table are those of curves" in reason
 
 
+@pytest.mark.parametrize("grid", [((1000, 2000), (1000, 2000)), ((1000,), (2000,))])
+def test_validation_losses_of_all_curves_without_names_are_no_runs(
+    grid: tuple[tuple[int, ...], ...], tmp_path: Path
+) -> None:
+    """Where each curve has its row they are of one study; of fewer they may be another's."""
+    files, results = {}, []
+    for size, ends_at in zip((2.5e7, 5e7), ((1000, 2000), (1000, 2000)), strict=True):
+        for last in ends_at:
+            curve = [
+                each | {"train_loss": each["train_loss"] + 10 / last}
+                for each in rows(size)
+                if each["step"] <= last
+            ]
+            files[f"curves/curve_N{size:.0f}_D{last * PER_STEP}.csv"] = csv(curve)
+    for size, ends_at in zip((2.5e7, 5e7), grid, strict=True):
+        results += [
+            {"n_params": int(size), "n_tokens": last * PER_STEP, "val_loss": loss(last, size) + 0.2}
+            for last in ends_at
+        ]
+    tables = read(tmp_path, files | {"results.csv": csv(results)})
+    copies = len(results) if len(results) == 4 else 0
+    assert len(ends(tables)) == 4 + len(results) - copies
+    assert len(tables.runs["reason"].drop_nulls()) == copies
+
+
 @pytest.mark.parametrize("tells", ["", "number of parameters: 50.00M\n"])
 def test_a_console_log_of_what_a_table_has_as_means_is_no_run(tells: str, tmp_path: Path) -> None:
     dense = rows(5e7, range(10, 2010, 10))

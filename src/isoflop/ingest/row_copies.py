@@ -23,6 +23,8 @@ ROUNDED: Final = 5.1e-4
 """What a loss with three digits behind the point is off."""
 ABOUT: Final = 0.05
 """Nats between the last loss of a curve and a mean of its last few."""
+UNLIKE: Final = 0.5
+"""Nats between a curve's last batch and a loss on other text, where the curve has none on any."""
 LEAST: Final = 2
 """Rows whose losses agree by no chance."""
 LEAST_ABOUT: Final = 4
@@ -33,7 +35,8 @@ def rows_of_curves(runs: Sequence[Measured]) -> dict[int, int]:
     """Find finished runs of a table that are the ends of curves.
 
     At least half of the table's rows have the last loss of a curve of the same N and D to their
-    digits, or all of them are about that. Another seed or rate tells another run.
+    digits, or all of them are about that. So they are, too, where curves have no evaluations, and
+    all of these and all rows go in pairs. Another seed or rate tells another run.
 
     Returns
     -------
@@ -50,12 +53,24 @@ def rows_of_curves(runs: Sequence[Measured]) -> dict[int, int]:
     if not curves:
         return twice
     for rows in tables.values():
-        for slack, share, least in ((ROUNDED, 0.5, LEAST), (ABOUT, 1.0, LEAST_ABOUT)):
-            pairs = _pairs(runs, rows, curves, slack)
-            if len(pairs) >= max(share * len(rows), least):
-                twice |= pairs
-                break
+        twice |= _of_table(runs, rows, curves)
     return twice
+
+
+def _of_table(
+    runs: Sequence[Measured], rows: Sequence[int], curves: Sequence[int]
+) -> dict[int, int]:
+    """Give the rows of one table the curves that they are the ends of; none where it has none."""
+    for slack, share, least in ((ROUNDED, 0.5, LEAST), (ABOUT, 1.0, LEAST_ABOUT)):
+        pairs = _pairs(runs, rows, curves, slack)
+        if len(pairs) >= max(share * len(rows), least):
+            return pairs
+    unevaluated = [place for place in curves if runs[place].curve["last_eval"] is None]
+    if LEAST_ABOUT <= len(rows) == len(unevaluated):
+        pairs = _pairs(runs, rows, unevaluated, UNLIKE)
+        if len(pairs) == len(rows):
+            return pairs
+    return {}
 
 
 def _pairs(

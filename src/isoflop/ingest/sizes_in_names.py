@@ -1,4 +1,4 @@
-"""The number of parameters that a run's name tells: `gpt-25M`, `25M-0.5B-tokens`, `7B-2T`."""
+"""The number of parameters that a run's name tells: `gpt-25M`, `25M-0.5B-tokens`, `N1238144_D5`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _DATA: Final = re.compile(
 """Words of data: a size behind or beside them may be theirs."""
 _SHAPE: Final = re.compile(r"(?i)[dl][0-9]+")
 """What tells a model by its shape, so that a size beside it may be of anything: d512, L8."""
+_NAMED: Final = re.compile(r"(?i)(?:n|params)(?:([0-9]{5,})|([0-9]+(?:\.[0-9]+)?[mb]))")
+"""A size behind its letter."""
 COUNTED: Final = 3
 """Names in a row whose numbers follow each other from 1, from which these count them."""
 NEAR: Final = 1.25
@@ -48,6 +50,10 @@ def size_in(name: str, tokens: float | None) -> str | None:
     The line of sweep.yaml; None where no size can be N, or several can.
     """
     words = ["", *filter(None, re.split(r"[^A-Za-z0-9.]+", name)), ""]
+    named = {match[1] or match[2].lower() for word in words if (match := _NAMED.fullmatch(word))}
+    if len(named) == 1:
+        (told,) = named
+        return _line(told if told.isdigit() else f"{told[:-1]}e{_POWERS[told[-1]]}")
     left = {
         word: at
         for at, word in enumerate(words)
@@ -61,7 +67,12 @@ def size_in(name: str, tokens: float | None) -> str | None:
     if is_of_data or too_large or _BEFORE_OTHERS.fullmatch(words[at - 1]):
         return None
     number, unit = size[:-1], size[-1].lower()
-    return f"params: {{total: {number}e{_POWERS[unit]}}}   # by its name: is that all of it?"
+    return _line(f"{number}e{_POWERS[unit]}")
+
+
+def _line(number: str) -> str:
+    """Write the line that says N."""
+    return f"params: {{total: {number}}}   # by its name: is that all of it?"
 
 
 def _is_of_tokens(words: Sequence[str], at: int, tokens: float | None) -> bool:
