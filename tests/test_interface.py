@@ -16,7 +16,7 @@ import isoflop
 from isoflop import interface
 from isoflop.approach import MIXTURE, NAMES
 from isoflop.approaches.mix_laws import mix_laws
-from isoflop.approaches.observations import observe, seed_noise
+from isoflop.approaches.observations import observe, rate_cautions, seed_noise
 from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.errors import IsoflopError
 from isoflop.estimates.allocation import optima_at
@@ -236,7 +236,13 @@ def test_trials_of_rates_in_a_frame_are_told_and_can_be_left_out() -> None:
         everything = isoflop.read(runs)
     assert everything.losses["run"].to_list() == ["a", "b", "c", "d", "e"]
     assert everything.left_out["item"].to_list() == ["a", "c", "b"]
+    observations = observe(everything.losses, CountingSettings())
+    assert observations.worse_rates == {"b": (2e-3, 1e-3)}
+    (told,) = rate_cautions(observations)
+    assert told.startswith("1 of 5 runs has a worse peak learning rate than another of the same N")
+    assert "(b at 0.002 beside 0.001)" in told
     best = isoflop.read(runs, settings={"losses": {"rates": "best"}})
+    assert rate_cautions(observe(best.losses, CountingSettings())) == []
     # c is a replicate of the best rate, and the rate of d is not known
     assert best.losses["run"].to_list() == ["a", "c", "d", "e"]
     noise = seed_noise(observe(everything.losses, CountingSettings()))

@@ -106,6 +106,37 @@ def repeats_in(table: pl.DataFrame, *, but: Collection[str] = ()) -> pl.Series:
     return pl.Series(repeats_of(n, d, settings_of(table, but=but)), dtype=pl.Int64)
 
 
+def rate_cells(losses: pl.DataFrame) -> list[pl.DataFrame]:
+    """Group the fitted final losses of one N and D where their peak learning rates differ.
+
+    Parameters
+    ----------
+    losses : table `Losses`.
+
+    Returns
+    -------
+    A frame a cell of one N and one D, to a thousandth, in which two or more peak rates occur:
+    columns run, loss, rate, and the number of the rate, by increasing loss.
+    """
+    import polars as pl
+
+    known = (
+        losses.filter("is_final", role="fit")
+        .select("run", "loss", "lr_peak", n=pl.col("params_total"), d=pl.col("tokens"))
+        .drop_nulls()
+        .sort("n", "d", "loss", "run")
+    )
+    alike = repeats_of(
+        known["n"].to_numpy(), known["d"].to_numpy(), settings_of(known.select("lr_peak"))
+    )
+    numbered = known.with_columns(alike=pl.Series(alike, dtype=pl.Int64))
+    cells = []
+    for _, cell in numbered.group_by(cell_of("n", "d"), maintain_order=True):
+        if cell["alike"].n_unique() > 1:
+            cells.append(cell.select("run", "loss", "alike", rate="lr_peak").sort("loss", "run"))
+    return cells
+
+
 def settings_of(table: pl.DataFrame, *, but: Collection[str] = ()) -> Floats:
     """Lay out what is known of how each row's run was trained, (rows, settings), for `repeats_of`.
 

@@ -24,7 +24,7 @@ from isoflop.approaches.estimators.identifiability import (
 )
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
-from isoflop.approaches.observations import expert_cautions
+from isoflop.approaches.observations import expert_cautions, rate_cautions
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
@@ -179,7 +179,12 @@ def fit_approach(
             *([] if by_form is None else [f"These numbers come from {by_form}"]),
             *fitted.cautions(),
             *fitted.confounded(by_form=by_form is not None),
-            *influence_cautions(influence, seeds_beside(fitted.observations)),
+            *influence_cautions(
+                influence,
+                seeds_beside(fitted.observations),
+                fitted.observations.worse_rates,
+            ),
+            *rate_cautions(fitted.observations),
             *twin_cautions(fitted.observations),
             *expert_cautions(fitted.observations),
             *_narrow(fitted),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
-from isoflop.cells import cells_of, settings_of
+from isoflop.cells import cells_of, rate_cells, settings_of
 from isoflop.copies import copied_runs
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.numbers import first_of, per_cent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from isoflop.config.approaches import CountingSettings
@@ -51,6 +53,7 @@ class Observations:
         mixture of experts; NaN where unknown, None where no run says.
     run_settings : (runs, settings) what is known of how each was trained, laid out by
         ``cells.settings_of``; None where nothing is.
+    worse_rates : run to its peak learning rate and the best of its N and D, of runs at another.
     """
 
     sweep: str
@@ -69,6 +72,7 @@ class Observations:
     run_flops_logged: Floats | None = None
     run_active_share: Floats | None = None
     run_settings: Floats | None = None
+    worse_rates: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def n_runs(self) -> int:
@@ -157,7 +161,33 @@ def observe(losses: pl.DataFrame, counting: CountingSettings) -> Observations:
         run_flops_logged=_floats(logged["flops_logged"]),
         run_active_share=_floats(by_run["params_active"]) / _floats(by_run["params_total"]),
         run_settings=settings_of(by_run),
+        worse_rates=_worse_rates(table),
     )
+
+
+def _worse_rates(losses: pl.DataFrame) -> dict[str, tuple[float, float]]:
+    """List the runs at a worse peak rate than another of their N and D, with both rates."""
+    worse: dict[str, tuple[float, float]] = {}
+    for cell in rate_cells(losses):
+        best = cell.row(0, named=True)
+        others = cell.filter(pl.col("alike") != best["alike"])
+        worse |= {run: (rate, best["rate"]) for run, rate in others.select("run", "rate").rows()}
+    return worse
+
+
+def rate_cautions(observations: Observations) -> list[str]:
+    """Say that runs of one N and D with several peak rates are all fitted."""
+    worse = observations.worse_rates
+    if not worse:
+        return []
+    told = [f"{run} at {rate:g} beside {best:g}" for run, (rate, best) in worse.items()]
+    verb = "has" if len(worse) == 1 else "have"
+    return [
+        f"{len(worse)} of {observations.n_runs} runs {verb} a worse peak learning rate than "
+        f"another of the same N and D ({first_of(told, 3)}), and all are fitted: what a rate costs "
+        "is no noise, and it raises the loss where several were tried. losses.rates: best keeps "
+        "the best of each N and D."
+    ]
 
 
 SAME_BUDGET: Final = 0.1

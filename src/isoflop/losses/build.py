@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 import polars as pl
 
-from isoflop.cells import SETTINGS, cell_of, repeats_of, settings_of
+from isoflop.cells import SETTINGS, rate_cells
 from isoflop.losses.kept import LIVE, Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import number_of, per_cent
@@ -257,35 +257,6 @@ def _alternate_loss(losses: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     finals = [set(frame.filter("is_final")["run"]) for frame in (losses, table)]
     complete = set(table["run"]) == set(losses["run"]) and finals[0] == finals[1]
     return table.sort("run", "tokens") if complete else table.clear()
-
-
-def rate_cells(losses: pl.DataFrame) -> list[pl.DataFrame]:
-    """Group the fitted final losses of one N and D where their peak learning rates differ.
-
-    Parameters
-    ----------
-    losses : table `Losses`.
-
-    Returns
-    -------
-    A frame a cell of one N and one D, to a thousandth, in which two or more peak rates occur:
-    columns run, loss, rate, and the number of the rate, by increasing loss.
-    """
-    known = (
-        losses.filter("is_final", role="fit")
-        .select("run", "loss", "lr_peak", n=pl.col("params_total"), d=pl.col("tokens"))
-        .drop_nulls()
-        .sort("n", "d", "loss", "run")
-    )
-    alike = repeats_of(
-        known["n"].to_numpy(), known["d"].to_numpy(), settings_of(known.select("lr_peak"))
-    )
-    numbered = known.with_columns(alike=pl.Series(alike, dtype=pl.Int64))
-    cells = []
-    for _, cell in numbered.group_by(cell_of("n", "d"), maintain_order=True):
-        if cell["alike"].n_unique() > 1:
-            cells.append(cell.select("run", "loss", "alike", rate="lr_peak").sort("loss", "run"))
-    return cells
 
 
 def best_rates(

@@ -159,6 +159,15 @@ def test_no_seed_is_asked_for_that_is_in_the_fit_already(moving: str, telling: s
     assert telling in hangs
 
 
+def test_a_run_at_a_worse_rate_that_moves_the_answer_is_said_to_be_at_one() -> None:
+    influence = Influence(flops=1e20, runs=[_moving(name) for name in "ax"], reason=None)
+    (hangs,) = influence_cautions(influence, {"a": []}, {"a": (0.02, 0.005)})
+    assert "It is the peak learning rate that moves it for a, at 0.02 where 0.005 is best" in hangs
+    assert "losses.rates: best" in hangs
+    assert "A second seed of x tells" in hangs
+    assert "seed of a" not in hangs
+
+
 def test_seeds_are_runs_of_one_n_and_d_and_copies_are_none(finals: Observations) -> None:
     params, tokens, loss = finals.params.copy(), finals.tokens.copy(), finals.loss.copy()
     # three runs of one N and D, of which two have one loss to the last digit

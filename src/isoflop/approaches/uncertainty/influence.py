@@ -87,7 +87,9 @@ def influence_of(fit: Fit, resamples: Resamples, draws: Floats, flops: float) ->
 
 
 def influence_cautions(
-    influence: Influence, beside: Mapping[str, Sequence[str]] | None = None
+    influence: Influence,
+    beside: Mapping[str, Sequence[str]] | None = None,
+    worse_rates: Mapping[str, tuple[float, float]] | None = None,
 ) -> list[str]:
     """Name the runs on which the answer hangs, and those far off what the others predict.
 
@@ -95,10 +97,11 @@ def influence_cautions(
     ----------
     influence : every run left out in turn.
     beside : the other seeds of each run that the fit has, see ``seeds_beside``; None for none.
+    worse_rates : as of ``Observations``; None for none.
     """
     cautions = []
     if moving := influence.moving:
-        telling = _telling([run.run for run in moving], beside or {})
+        telling = _telling([run.run for run in moving], beside or {}, worse_rates or {})
         cautions.append(
             f"The answer hangs on {'one run' if len(moving) == 1 else f'{len(moving)} runs'}: "
             f"{_first([moves(run) for run in moving])}. {telling}"
@@ -134,14 +137,29 @@ def seeds_beside(observations: Observations) -> dict[str, list[str]]:
     }
 
 
-def _telling(moving: list[str], beside: Mapping[str, Sequence[str]]) -> str:
-    """Say what tells whether runs belong: another seed, which some have in the fit already."""
-    alone = [run for run in moving if not beside.get(run)]
-    seeded = [run for run in moving if beside.get(run)]
+def _telling(
+    moving: list[str],
+    beside: Mapping[str, Sequence[str]],
+    worse_rates: Mapping[str, tuple[float, float]],
+) -> str:
+    """Say what tells whether runs belong: their rate, or a seed, which some have in the fit."""
+    mistuned = [run for run in moving if run in worse_rates]
+    alone = [run for run in moving if not beside.get(run) and run not in worse_rates]
+    seeded = [run for run in moving if beside.get(run) and run not in worse_rates]
     told = []
+    if mistuned:
+        rates = [
+            f"{run}, at {worse_rates[run][0]:g} where {worse_rates[run][1]:g} is best for its N "
+            "and D"
+            for run in mistuned
+        ]
+        told.append(
+            f"It is the peak learning rate that moves it for {_first(rates)}: losses.rates: best "
+            "leaves such runs out."
+        )
     if alone:
         those = f"each of the {len(alone)} without one" if len(alone) > 1 else alone[0]
-        which = those if seeded else "each" if len(alone) > 1 else "it"
+        which = those if seeded or mistuned else "each" if len(alone) > 1 else "it"
         told.append(f"A second seed of {which} tells whether it belongs.")
     if seeded:
         named = [f"{first_of(beside[run])} beside {run}" for run in seeded]
