@@ -163,6 +163,9 @@ def test_results_show_themselves(fit: isoflop.Fit) -> None:
 def test_without_the_laws_an_approach_is_recommended(frame: pl.DataFrame) -> None:
     sweep = isoflop.read(frame, name="made up")
     fit = sweep.fit(("profiles",), draws=20, interval="percentile", forecasts=False)
+    a = fit.estimates["profiles"].a
+    assert a.intervals["0.95"] != a.intervals["0.8"]
+    assert f"{fixed(a.value)}  {interval(*a.intervals['0.95'], fixed)}" in repr(fit)
     assert isinstance(fit.mixture, NoMixture)
     assert "root" in fit.mixture.refused
     assert fit.allocate(1e21).recommended == "profiles"

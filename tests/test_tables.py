@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,6 +15,7 @@ from isoflop.tables import (
     Runs,
     Specifications,
     TableError,
+    newest_day,
     read_table,
     scan_table,
     units,
@@ -160,3 +162,30 @@ def test_scanned_table_has_its_columns_checked_and_its_rows_unread(tmp_path: Pat
     pl.DataFrame([row]).drop("reason").write_parquet(path)
     with pytest.raises(TableError, match=r"(?s)a\.parquet: not a valid 'LeftOut' table.*reason"):
         scan_table(path, LeftOut)
+
+
+POSITIVE = {
+    Runs: ("params_total", "tokens"),
+    Losses: ("params_total", "tokens", "flops_6nd", "loss"),
+    Specifications: ("budget",),
+}
+"""What is divided by, or taken the log of, wherever it is known."""
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"), [(schema, name) for schema, names in POSITIVE.items() for name in names]
+)
+def test_no_log_is_taken_of_zero(schema: type[dy.Schema], name: str) -> None:
+    types = {column: each.dtype for column, each in schema.columns().items()}
+    with pytest.raises(TableError, match=rf"(?s)'{name}' failed [^*]*'min_exclusive'"):
+        validated(pl.DataFrame([{name: 0.0}], schema=types), schema, name="here")
+
+
+def test_the_newest_day_is_one_of_the_logs_that_are_used() -> None:
+    first, last = dt.date(2026, 1, 3), dt.date(2026, 5, 4)
+    files = pl.DataFrame({
+        "fate": ["used", "used", "rejected", "used"],
+        "last_day": [dt.date(2025, 7, 1), first, last, None],
+    })  # fmt: skip
+    assert newest_day(files) == first
+    assert newest_day(files.filter(fate="rejected")) is None

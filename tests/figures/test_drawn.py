@@ -293,14 +293,16 @@ def test_each_law_has_its_own_place_in_the_plane(inputs: FigureInputs) -> None:
     assert f"gamma between {low:.2f} and {high:.2f} (95 %" in drawn(laws.draw, inputs).alt
 
 
-def test_the_band_of_the_pair_is_the_95_percent_interval(inputs: FigureInputs) -> None:
+def test_the_pair_stands_with_the_intervals_that_are_named(inputs: FigureInputs) -> None:
     chosen = predicts_losses(inputs.recommended, inputs.fitted)
     assert chosen is not None
     _, answered = chosen
-    (band,) = artists(check_pair.draw, inputs, "predicted-band")
-    (curve,) = artists(check_pair.draw, inputs, "predicted")
+    pair = inputs.losses.filter(role="check", is_final=True).sort("params_total")
+    announced = announce(pair)
+    shown = replace(inputs, announcement=announced)
+    (band,) = artists(check_pair.draw, shown, "predicted-band")
+    (curve,) = artists(check_pair.draw, shown, "predicted")
     n = curve.get_xdata()
-    pair = inputs.losses.filter(role="check", is_final=True)
     flops = float(pair["flops_6nd"].median())  # type: ignore[arg-type]
     ends = intervals_of_losses(
         answered, inputs.draws_of(answered), n[:1], flops / (6.0 * n[:1]), flops
@@ -309,6 +311,16 @@ def test_the_band_of_the_pair_is_the_95_percent_interval(inputs: FigureInputs) -
     there = vertices[np.isclose(vertices[:, 0], n[0]), 1]
     assert (there.min(), there.max()) == pytest.approx(ends[0]["0.95"])
     assert ends[0]["0.95"] != ends[0]["0.8"]
+    # so is that of each optimum, and what was announced has both
+    (best,) = optima_at(answered, inputs.draws_of(answered), [flops])
+    (bar,) = artists(check_pair.draw, shown, f"optimum-{chosen[0]}-95")
+    assert tuple(bar.get_xdata()) == best.params.intervals["0.95"]
+    widths = []
+    for level in ("0.8", "0.95"):
+        (bar,) = artists(check_pair.draw, shown, f"announced-{level}-0")
+        assert tuple(bar.get_ydata()) == announced.runs[0].losses["mixture"].intervals[level]
+        widths.append(bar.get_linewidth())
+    assert widths[0] > widths[1]
 
 
 def test_forecasts_stand_with_both_intervals(inputs: FigureInputs) -> None:

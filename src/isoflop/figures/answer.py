@@ -11,7 +11,7 @@ from isoflop.approach import COLOURS, DASHES, NAMES
 from isoflop.counting import tokens_6nd
 from isoflop.drawing import style
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
-from isoflop.figures.inputs import band
+from isoflop.figures.inputs import NO_ESTIMATE, band
 from isoflop.numbers import PLAIN, is_within, power, ratio
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Draw D_opt / N_opt of every approach, measured minima, and the published lines."""
     chosen = inputs.recommended
     if chosen is None:
-        return style.NothingToShow("No approach gave an estimate for this sweep.")
+        return style.NothingToShow(NO_ESTIMATE)
     low, high = chosen.answer.flops_range
     flops = np.geomspace(low, high * 10.0**BEYOND, 80)
     figure = style.new_figure(width=WIDTH, height=3.5)

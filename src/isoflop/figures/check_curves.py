@@ -11,6 +11,7 @@ from isoflop.drawing import style
 from isoflop.estimates.announced import check_runs
 from isoflop.estimates.counted import counted
 from isoflop.figures.check_pair import NONE, label_of
+from isoflop.figures.inputs import NO_ESTIMATE
 from isoflop.numbers import number_of, short
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot the loss of every check run along its training."""
     first = next(iter(inputs.fitted.values()), None)
     if first is None:
-        return style.NothingToShow("No approach gave an estimate for this sweep.")
+        return style.NothingToShow(NO_ESTIMATE)
     checks = check_runs(inputs.losses, inputs.announcement)
     if checks.is_empty():
         return style.NothingToShow(NONE)

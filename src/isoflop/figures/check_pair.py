@@ -20,6 +20,7 @@ from isoflop.estimates.off_frontier import (
     losses_at,
     predicts_losses,
 )
+from isoflop.figures.inputs import NO_ESTIMATE
 from isoflop.numbers import PLAIN, power, short
 from isoflop.pairs import sized_by
 
@@ -52,7 +53,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     chosen = predicts_losses(inputs.recommended, inputs.fitted)
     first = next(iter(inputs.fitted.values()), None)
     if first is None:
-        return style.NothingToShow("No approach gave an estimate for this sweep.")
+        return style.NothingToShow(NO_ESTIMATE)
     counting = counting_of_pair(inputs.recommended, inputs.fitted)
     runs = check_runs(inputs.losses, inputs.announcement)
     pair = _by_size(counted(runs, counting))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from isoflop.approach import COLOURS, MARKERS, NAMES
 from isoflop.drawing import style
 from isoflop.drawing.forest import ROW, Mark, draw_mark, equal_scaling, row_axes
+from isoflop.figures.inputs import NO_ESTIMATE
 from isoflop.published_laws import published_exponents
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Plot a and b with 80 % (thick) and 95 % (thin) intervals."""
     ours, theirs = _ours(inputs), _theirs(inputs)
     if not ours:
-        return style.NothingToShow("No approach gave an estimate for this sweep.")
+        return style.NothingToShow(NO_ESTIMATE)
     rows = (*ours, *theirs)
     figure = style.new_figure(height=0.75 + ROW * len(rows))
     left, right = figure.subplots(1, 2, sharey=True)

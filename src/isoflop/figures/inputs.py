@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 Axis = Literal["params", "tokens"]
+
+
+NO_ESTIMATE: Final = "No approach gave an estimate for this sweep."
+"""Why a figure of the estimates shows nothing where there are none."""
 
 
 @dataclass(frozen=True, slots=True)

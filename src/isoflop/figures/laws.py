@@ -33,8 +33,10 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Draw the region of (E, gamma) that the draws leave, and each law's loss at its optimum."""
     nested = inputs.laws.get("nested")
     mixed = inputs.mixture
+    if nested is None:
+        return style.NothingToShow("The nested law was not fitted.")
     if not isinstance(nested, Estimate):
-        return style.NothingToShow(getattr(nested, "refused", "The nested law was not fitted."))
+        return style.NothingToShow(nested.refused)
     if not isinstance(mixed, Mixture):
         return style.NothingToShow(mixed.refused)
     figure = style.new_figure(height=3.0)

@@ -12,6 +12,7 @@ from isoflop.drawing import style
 from isoflop.estimates.allocation import FARTHEST
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.frontier import draw_law, row_of
+from isoflop.figures.inputs import NO_ESTIMATE
 from isoflop.numbers import PLAIN, power
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     """Overlay N and D of every answer over the data, and N up to the largest budget asked for."""
     answers = inputs.answers
     if not answers:
-        return style.NothingToShow("No approach gave an estimate for this sweep.")
+        return style.NothingToShow(NO_ESTIMATE)
     figure = style.new_figure(height=5.6)
     panels = figure.subplot_mosaic([["params", "tokens"], ["far", "far"]])
     top = max(answer.flops_range[1] for answer in answers.values())

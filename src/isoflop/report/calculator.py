@@ -46,9 +46,10 @@ from isoflop.estimates.intervals import LEVELS, OPEN, tails
 from isoflop.estimates.laws import HoffmannLaw, InteractionLaw
 from isoflop.estimates.levels import Tails
 from isoflop.estimates.mixture import MedianFrontier, Mixture, Part
+from isoflop.estimates.power_frontier import LEAST_FLOPS, MOST_FLOPS
 from isoflop.estimates.recommendation import DOUBTED, standing
 from isoflop.limits import LIMITS
-from isoflop.numbers import DISTANCES, WITHIN
+from isoflop.numbers import DISTANCES, SUFFIXES, WITHIN
 from isoflop.report.sections.check import counted_words
 from isoflop.report.sections.data import most_epochs
 from isoflop.report.sections.first_screen import headline_budget
@@ -119,6 +120,8 @@ def calculator_json(inputs: ReportInputs) -> str | None:
         "distance": DISTANCES,
         "within": WITHIN,
         "hour": SECONDS_PER_HOUR,
+        "sought": [LEAST_FLOPS, MOST_FLOPS],
+        "suffixes": SUFFIXES,
         "limits": {
             name: [limits.least, limits.most, limits.what, limits.unit]
             for name, limits in LIMITS.items()

@@ -40,7 +40,7 @@
   };
   // a law of the loss, or a draw of it: E, log A, log B, alpha, beta and k, which is gamma in
   // E + (P + Q)^gamma, or the product's factor in E + P + Q + k P Q
-  const HALVINGS = 64, REACH = 100, LEAST = 0, MOST = Math.log(1e60);
+  const HALVINGS = 64, REACH = 100, [LEAST, MOST] = given.sought.map(Math.log);
   const logSum = (u, v) => Math.max(u, v) + Math.log1p(Math.exp(-Math.abs(u - v)));
   const optimumAt = ([floor, a, b, alpha, beta, k], { product, cost: [coefficient, m] }, x) => {
     const budget = x - Math.log(coefficient);
@@ -229,7 +229,7 @@
     return isDoubtful(unanswered, given.level) ? near + but + "in " + (100 * unanswered).toFixed(0) + " %" + never : near;
   };
 
-  const SUFFIXES = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "k"]];
+  const SUFFIXES = given.suffixes;
   // a number as somebody types it, as isoflop allocate reads it: 1e9, 121.4M, 7b; NaN for all else
   const typed = (text) => {
     const [, number, suffix] = /^(.*?)([kMBT]?)$/i.exec(text.trim());
