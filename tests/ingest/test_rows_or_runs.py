@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 import yaml
 
@@ -450,3 +451,31 @@ def test_the_same_even_counts_of_every_model_are_of_curves(
     tables = ingest(tmp_path / "s", {"t.csv": "\n".join([head, *lines]) + "\n"}, known)
     assert tables.runs.height == 3
     assert tables.curves.height == 3 * count
+
+
+@pytest.mark.parametrize("sizes", [(25_000_000,), (25_000_000, 50_000_000)])
+def test_rows_of_one_n_whose_tokens_rise_evenly_are_asked_about(
+    tmp_path: Path, sizes: tuple[int, ...]
+) -> None:
+    text = "tokens,loss,n_params\n" + "".join(
+        f"{k * 4096},{5 - k / 30 - size / 1e8:.4f},{size}\n" for size in sizes for k in range(1, 31)
+    )
+    other = {"o.csv": "step,tokens,n_params,loss\n" + "".join(
+        f"{k},{k * 512},1000000,{5 - k / 31:.4f}\n" for k in range(1, 31)
+    )}  # fmt: skip
+    sidecar = "title: t\nfacts: {schedule: {kind: constant}}\n"
+    tables = ingest(tmp_path / "s", {"c.csv": text, **other}, sidecar)
+    file = row(tables.files, "path", "c.csv")
+    assert file["fate"] == "rejected"
+    assert "'tokens' rises in equal steps over 30 rows of one 'n_params'" in file["reason"]
+    maps = re.findall(r"table: (\{.*\})$", file["reason"], re.MULTILINE)
+    assert len(maps) == 2
+    for place, (told, runs, loss) in enumerate(
+        zip(maps, (len(sizes), 30 * len(sizes)), ("train_loss", "eval_loss"), strict=True)
+    ):
+        rule = f"runs: [{{match: c.csv, table: {told}}}]\n"
+        tables = ingest(tmp_path / f"t{place}", {"c.csv": text, **other}, sidecar + rule)
+        mine = tables.runs.filter(pl.col("run") != "o")
+        assert mine.height == runs
+        losses = tables.curves.filter(pl.col("run") != "o").drop_nulls(loss)
+        assert losses.height == 30 * len(sizes)

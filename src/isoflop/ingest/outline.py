@@ -547,8 +547,14 @@ def as_line(table: TableMap) -> str:
 
 
 def as_points(table: TableMap) -> str:
-    """Write a map of finished runs as one of the points of curves."""
-    return as_line(table.model_copy(update={"rows": "points"}))
+    """Write a map of finished runs as one of the points of curves, whose `loss` is of training."""
+    columns = dict(table.columns)
+    loss = columns.get("eval_loss")
+    if table.rows == "runs" and loss is not None and "train_loss" not in columns:
+        named = "" if loss.column is None else plain(loss.column)
+        if named in COLUMNS["train_loss"]:
+            columns["train_loss"] = columns.pop("eval_loss")
+    return as_line(table.model_copy(update={"rows": "points", "columns": columns}))
 
 
 def as_runs(table: TableMap) -> TableMap | None:

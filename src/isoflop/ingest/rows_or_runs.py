@@ -125,6 +125,53 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
     )
 
 
+def refuse_rows_of_curves(raw: pl.DataFrame, table: TableMap, otherwise: str | None) -> None:
+    """Refuse rows of finished runs whose tokens rise in equal steps, as those of a curve do.
+
+    Parameters
+    ----------
+    raw : the rows, as they are in the file.
+    table : the map by names of finished runs.
+    otherwise : of which curves they may be points, and the map that says so.
+
+    Raises
+    ------
+    RefusedError : they do for each N, or each name, that has a curve's number of rows.
+    """
+    tokens = table.columns.get("tokens")
+    sizes = [table.columns[each] for each in ("run", *SIZES) if each in table.columns]
+    by = next((each.column for each in sizes if each.column is not None), None)
+    if otherwise is None or tokens is None or tokens.column is None or by is None:
+        return
+    counts = raw.select(by=pl.col(by), count=as_numbers(raw[tokens.column]))
+    groups = [each["count"] for each in counts.partition_by("by") if each.height >= LEAST_POINTS]
+    if not groups or not all(map(_rises_evenly, groups)):
+        return
+    line = as_line(table)
+    raise RefusedError(
+        f"'{tokens.column}' rises in equal steps over {groups[0].len()} rows of one '{by}', as it "
+        f"does along a curve: if the rows are points of {otherwise}\n; if each is a finished run: "
+        f"say so:\n  {line}",
+        otherwise.partition(": ")[2],
+    )
+
+
+LEAST_POINTS: Final = 12
+"""Rows of one N whose tokens rise in equal steps: those of finished runs double, or are few."""
+
+
+def _rises_evenly(counts: pl.Series) -> bool:
+    """Tell counts that rise by the same from row to row; the last step may be a shorter one."""
+    steps = counts.diff().drop_nulls()
+    if steps.len() != counts.len() - 1 or not (steps > 0).all():
+        return False
+    body = steps.head(steps.len() - 1)
+    low, high = body.min(), body.max()
+    if not isinstance(low, int | float) or not isinstance(high, int | float):
+        return False
+    return bool(high - low <= UNEVEN * high)
+
+
 def _are_checkpoints(raw: pl.DataFrame, run: str, axis: str) -> bool:
     """Tell whether every run has the same counts, evenly spaced from the first: those of a curve.
 

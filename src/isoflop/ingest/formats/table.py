@@ -69,7 +69,7 @@ from isoflop.ingest.ranks_of_rows import RANKS, rank_column, with_tokens_of_rank
 from isoflop.ingest.refused import RefusedError
 from isoflop.ingest.rivals import chosen, has_rivals
 from isoflop.ingest.row_order import NeededWholeError, RowOrder
-from isoflop.ingest.rows_or_runs import as_finished
+from isoflop.ingest.rows_or_runs import as_finished, refuse_rows_of_curves
 from isoflop.ingest.run_columns import columns_of_runs
 from isoflop.ingest.runs_facts import refuse_facts_alone
 from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.source import RawFile
 
-VERSION = 47
+VERSION = 48
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -208,11 +208,11 @@ def blocks_of_frame(
         yield _told([LeftOutRows(rows.height, reason) for reason, rows in excluded])
         yield from _ends([kept], [values], [block])
     else:
+        otherwise = _otherwise(raw, table) if guessed else []
         yield _told(remarks)
         parts = [(None, kept), *excluded]
         yield from _finished(parts, table, faults, stem=stem, guessed=guessed)
-        if guessed and (otherwise := _as_curves(raw, table)) is not None:
-            yield _told([Remark(f"if they are points of {otherwise}")])
+        yield _told(otherwise)
     yield _told(faults.events())
 
 
@@ -464,6 +464,13 @@ def _ends(
     events.append(Remark(f"{column}: how each run ended, in all {words}"))
     last = sum(block.frame.height for block in blocks)
     yield Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((last, event) for event in events))
+
+
+def _otherwise(raw: pl.DataFrame, table: TableMap) -> list[Remark]:
+    """Say of which curves rows of finished runs may be points; raises where they rather are."""
+    curves = _as_curves(raw, table)
+    refuse_rows_of_curves(raw, table, curves)
+    return [] if curves is None else [Remark(f"if they are points of {curves}")]
 
 
 def _as_curves(raw: pl.DataFrame, table: TableMap) -> str | None:
