@@ -27,8 +27,9 @@ from isoflop.estimates.estimate import Estimate, Refusal
 from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.estimates.recommendation import against_all
+from isoflop.estimates.refusals import told_once
 from isoflop.frame import losses_of_frame
-from isoflop.numbers import NONE, fixed, interval, number_of
+from isoflop.numbers import NONE, fixed, interval, listed, number_of
 from isoflop.project import facts_folder
 
 if TYPE_CHECKING:
@@ -409,7 +410,19 @@ class Fit:
 
     def _lines(self) -> list[list[str]]:
         rows = []
-        named = [(NAMES[name], outcome) for name, outcome in self.outcomes.items()]
+        refused = {
+            name: outcome.refused
+            for name, outcome in self.outcomes.items()
+            if not isinstance(outcome, Estimate)
+        }
+        once = {names[0]: (names, why) for names, why in told_once(refused).items()}
+        labels = {names[0]: listed([NAMES[name] for name in names]) for names, _ in once.values()}
+        named = [
+            (labels.get(name, NAMES[name]), outcome)
+            for name, outcome in self.outcomes.items()
+            if name not in refused or name in once
+        ]
+        reasons = {labels[name]: why for name, (_, why) in once.items()}
         for name, outcome in [(MIXTURE.label, self.mixture), *named]:
             if isinstance(outcome, Estimate | Mixture):
                 ends = outcome.a.intervals.get("0.95")
@@ -418,7 +431,7 @@ class Fit:
                     number_of(outcome.n_runs, "run"),
                 ])  # fmt: skip
             else:
-                rows.append([name, "refused", "", outcome.refused])
+                rows.append([name, "refused", "", reasons.get(name, outcome.refused)])
         return rows
 
     @property

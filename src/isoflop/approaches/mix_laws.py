@@ -31,6 +31,7 @@ from isoflop.estimates.mixture import (
     influence_of_mixture,
     of_rejected,
 )
+from isoflop.estimates.refusals import told_once
 from isoflop.numbers import listed
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def mix_laws(
         )
         return none, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
 
-    # laws may be refused for one and the same reason
-    reasons = " ".join(filter(None, dict.fromkeys(missing.values())))
+    reasons = " ".join(told_once(missing).values())
     if not fitted:
         return refused(f"no law of the loss is determined. {reasons}", leaves_open=bool(open_laws))
     if len(fitted) == 1 and open_laws:

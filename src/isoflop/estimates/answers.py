@@ -60,6 +60,7 @@ from isoflop.estimates.recommendation import (
     recommend,
     standing,
 )
+from isoflop.estimates.refusals import pointing, refusal_lines
 from isoflop.estimates.repeats import RepeatedAllocation, allocate_repeated
 from isoflop.estimates.targets import Target, columns_at, lowest_losses
 from isoflop.limits import LIMITS, UTILISATION
@@ -625,8 +626,7 @@ def as_text(answers: Answers) -> str:
         lines += _served_lines(answers)
     if answers.repeated is not None:
         lines += _repeated_lines(answers.repeated, answers.unique_tokens or 0.0)
-    for name, why in answers.refused.items():
-        lines.append(f"{NAMES[name]} was not fitted: {why}")
+    lines += refusal_lines(answers.refused)
     lines += _notes(answers)
     return "\n".join(lines).rstrip()
 
@@ -637,9 +637,8 @@ def as_html(answers: Answers) -> str:
     heads = _head(answers.sweep or "law", answers)
     head = "".join(f"<th>{html(cell)}</th>" for cell in heads)
     rows = [_row(answer, answers) for answer in answers.laws]
-    refused = [f"{NAMES[name]} was not fitted: {why}" for name, why in answers.refused.items()]
     body = ""
-    for cells in [*rows, *([why] for why in refused)]:
+    for cells in [*rows, *([why] for why in refusal_lines(answers.refused))]:
         # a law without an answer says so in the cell that is all it has
         wide = f' colspan="{len(heads)}"' if len(cells) == 1 else ""
         # what only a sweep's laws have, a published one lacks
@@ -954,7 +953,11 @@ def _of_counting(answers: Answers) -> list[str]:
 def _of_mixture(answers: Answers) -> list[str]:
     """Say which laws the mixture lacks, or takes though the runs reject them, and why."""
     notes = []
-    unmixed = [f"{_name(answer.law)}: {why}" for answer in answers.laws if (why := answer.left_out)]
+    unmixed = [
+        f"{_name(answer.law)}: {pointing(why, answers.refused).removesuffix('.')}"
+        for answer in answers.laws
+        if (why := answer.left_out)
+    ]
     if unmixed:
         notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
     if answers.leaves_open and answers.recommended is not None:
