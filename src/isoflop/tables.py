@@ -192,6 +192,10 @@ class Curves(dy.Schema):
     is_nan = _flag("the log had NaN or infinity here")
 
 
+LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
+"""Points of curves that no restart replaced, and that lie after a run's first step."""
+
+
 class Evals(dy.Schema):
     """One row per (run, step, eval set, metric): ``data/curves/{sweep}.evals.parquet``."""
 

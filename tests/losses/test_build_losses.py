@@ -77,6 +77,19 @@ def test_eval_losses_are_taken_as_they_are(tmp_path: Path) -> None:
     assert last["flops_kaplan"] == 6 * last["params_nonembedding"] * last["tokens"]
 
 
+def test_what_is_left_out_of_a_file_is_counted_by_its_fate(tmp_path: Path) -> None:
+    """Of a rejected file every record is; of one that is used, those that were not read or kept."""
+    tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=10)})
+    (file,) = tables.files.to_dicts()
+    counts = {"rows": 70, "rows_left_out": 5, "lines_unread": 3, "reason": "r"}
+    fates = {"b": "rejected", "c": "used"}
+    others = [file | counts | {"path": path, "fate": fate} for path, fate in fates.items()]
+    files = pl.DataFrame([file, *others], schema=tables.files.schema)
+    built = build_losses(tables.curves, tables.runs, files, DEFAULT)
+    points = dict(built.left_out.select("item", "points").iter_rows())
+    assert points == {"b": 78, "c": 8}
+
+
 def test_train_losses_are_smoothed_and_read_at_the_line_s_own_tokens(tmp_path: Path) -> None:
     # each line is the mean over its interval, so it holds half-way; the true end is lower
     built = build(sweep(tmp_path / "s", {"a": run_lines("a", steps=400, every=4)}), loss="train")

@@ -7,8 +7,6 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import polars as pl
-
 from isoflop.ingest.chunks import Chunked, chunked, lengths_of
 from isoflop.ingest.long_run import is_long, lay_out_long
 from isoflop.ingest.measures import measure
@@ -21,12 +19,14 @@ from isoflop.ingest.tabulate import (
     impossible_losses,
     records_of,
 )
-from isoflop.tables import Curves, Evals, types_of
+from isoflop.tables import LIVE, Curves, Evals, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+    import polars as pl
 
     from isoflop.ingest.runs import Run
     from isoflop.tables import Schema
@@ -212,7 +212,7 @@ def _laid_out(runs: Sequence[Run], below: Path | None) -> _Anew:
 
 def _reached(curves: pl.DataFrame) -> frozenset[str]:
     """Name the runs that made a step which no restart replaced."""
-    live = curves.filter(~pl.col("superseded"), pl.col("tokens") > 0)
+    live = curves.filter(LIVE)
     return frozenset(live["run"].unique())
 
 

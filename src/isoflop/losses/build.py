@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from isoflop.cells import SETTINGS, rate_cells
-from isoflop.losses.kept import LIVE, Counts
+from isoflop.losses.kept import Counts
 from isoflop.losses.smoothing import LAGGING, effective_tokens, smooth
 from isoflop.numbers import number_of, per_cent
 from isoflop.spikes import spikes
-from isoflop.tables import Curves, LeftOut, Losses, types_of, validated
+from isoflop.tables import LIVE, Curves, LeftOut, Losses, types_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import polars as pl
 
 from isoflop.entries import package_code, read_entry, write_entry
-from isoflop.tables import Curves, TableError, validated
+from isoflop.tables import LIVE, Curves, TableError, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 LEAST: Final = 4 << 20
 """Bytes of a table of curves from which on results are kept: less is built as soon as read."""
-LIVE: Final = ~pl.col("superseded") & (pl.col("tokens") > 0)
-"""Points that no restart replaced, and that lie after a run's first step."""
 _AT_ONCE: Final = 1 << 20
 _PLACE: Final = "place"
 """Column of kept rows: which run they are of."""

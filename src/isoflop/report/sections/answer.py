@@ -10,7 +10,7 @@ from isoflop.counting import PARAMS
 from isoflop.escape import BREAK
 from isoflop.laws import EQUAL_SCALING
 from isoflop.numbers import NONE, distance, fixed, interval, of_level
-from isoflop.published_laws import published_exponents
+from isoflop.published_laws import Z_95, published_exponents
 from isoflop.report.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def exponent_table(inputs: ReportInputs) -> Table:
     return Table(
         key="exponents",
         caption="Exponents of *N*~opt~ ∝ *C*^*a*^ and *D*~opt~ ∝ *C*^*b*^. Hoffmann’s intervals "
-        "are 10th to 90th percentiles; Besiroglu’s is ±1.96 standard errors.",
+        f"are 10th to 90th percentiles; Besiroglu’s is ±{fixed(Z_95, 2)} standard errors.",
         columns=columns,
         rows=rows,
         data_columns=(
