@@ -77,14 +77,22 @@ def test_eval_losses_are_taken_as_they_are(tmp_path: Path) -> None:
     assert last["flops_kaplan"] == 6 * last["params_nonembedding"] * last["tokens"]
 
 
+def test_a_trial_that_diverged_tells_no_loss_of_its_rate(tmp_path: Path) -> None:
+    burst = [*run_lines("burst", role="tuning")[:-1], train_line(41, float("nan"))]
+    tables = sweep(tmp_path / "s", {"a": run_lines("a"), "burst": burst})
+    assert row(tables.runs, "run", "burst")["status"] == "diverged"
+    (trial,) = build(tables).left_out.filter(item="burst").to_dicts()
+    assert (trial["reason"], trial["loss"]) == ("learning-rate tuning", None)
+
+
 def test_what_is_left_out_of_a_file_is_counted_by_its_fate(tmp_path: Path) -> None:
     """Of a rejected file every record is; of one that is used, those that were not read or kept."""
     tables = sweep(tmp_path / "s", {"a": run_lines("a", steps=40, evals=10)})
-    (file,) = tables.files.to_dicts()
+    (file,) = tables.files.filter(fate="used").to_dicts()
     counts = {"rows": 70, "rows_left_out": 5, "lines_unread": 3, "reason": "r"}
     fates = {"b": "rejected", "c": "used"}
     others = [file | counts | {"path": path, "fate": fate} for path, fate in fates.items()]
-    files = pl.DataFrame([file, *others], schema=tables.files.schema)
+    files = pl.concat([tables.files, pl.DataFrame(others, schema=tables.files.schema)])
     built = build_losses(tables.curves, tables.runs, files, DEFAULT)
     points = dict(built.left_out.select("item", "points").iter_rows())
     assert points == {"b": 78, "c": 8}
