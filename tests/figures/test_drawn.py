@@ -237,6 +237,12 @@ def test_check_runs_of_different_compute_are_no_pair(inputs: FigureInputs) -> No
     (unlike,) = artists(design.draw, apart, "runs-check")
     assert marks.get_label().startswith("check pair (")
     assert unlike.get_label().startswith("check (")
+    # until they have ended, what was planned tells: 6ND of the table of runs
+    ended = inputs.losses.filter(pl.col("role") != "check")
+    (marks,) = artists(design.draw, replace(inputs, losses=ended), "runs-check")
+    (unlike,) = artists(design.draw, replace(apart, losses=ended), "runs-check")
+    assert marks.get_label().startswith("check pair (")
+    assert unlike.get_label().startswith("check (")
     # both figures count alike: of one 6ND, and of another C as the answer has it
     mixture: Any = inputs.mixture
     kaplans = mixture.counting.model_copy(update={"params": "nonembedding", "flops": "kaplan"})
