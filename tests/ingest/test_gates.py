@@ -577,9 +577,10 @@ def test_a_high_loss_on_the_sweeps_trend_is_that_of_a_small_model(tmp_path: Path
     assert "check trend" in reason
 
 
-def test_a_trend_that_is_high_throughout_explains_nothing(tmp_path: Path) -> None:
-    # consistent with itself, as losses in another unit are
-    tables = grid(tmp_path / "s", shift=3.0)
+@pytest.mark.parametrize("shift", [2.2, 3.0])
+def test_a_trend_that_is_high_throughout_explains_nothing(tmp_path: Path, shift: float) -> None:
+    # consistent with itself, as losses in another unit are, though a few may end below the limit
+    tables = grid(tmp_path / "s", shift=shift)
     above = tables.gates.filter(pl.col("check") == "high_loss", pl.col("value") > 6.0)
     assert above.height > 10
     assert set(above["verdict"]) == {"excluded"}
@@ -706,6 +707,24 @@ def test_a_second_run_in_a_log_is_no_restart_of_the_first(tmp_path: Path, schedu
     accepted = sidecar + "overrule: [{match: a, check: several_runs, reason: the first is void}]\n"
     write(tmp_path / "s", {}, accepted)
     assert not row(ingest_sweep(tmp_path / "s", RECORD).runs, "run", "a")["excluded"]
+
+
+@pytest.mark.parametrize(("steps", "observed"), [(120, False), (190, False), (200, True)])
+def test_a_run_whose_schedule_is_not_done_is_no_observation(
+    tmp_path: Path, steps: int, *, observed: bool
+) -> None:
+    sidecar = "title: t\nfacts: {schedule: {kind: cosine, steps: 200}}\n"
+    tables = ingest(tmp_path / "s", {"a.log": launch(steps, 3.5)}, sidecar)
+    asked = tables.gates.filter(pl.col("check") == "tokens_per_param")
+    assert asked.height == int(observed)
+
+
+def test_how_much_was_done_before_a_log_begins_again_is_a_share_of_the_schedule(
+    tmp_path: Path,
+) -> None:
+    sidecar = "title: t\nfacts: {schedule: {kind: cosine, steps: 200}}\n"
+    tables = ingest(tmp_path / "s", {"a.log": launch(100, 3.5) + launch(100, 3.4)}, sidecar)
+    assert words(tables, "several_runs")["value"] == pytest.approx(0.55)  # the next line
 
 
 def test_files_that_are_one_run_may_each_begin_at_its_beginning(tmp_path: Path) -> None:
