@@ -1194,3 +1194,28 @@ def test_a_table_that_is_not_of_one_run_is_told_apart_by_a_column(tmp_path: Path
     (reason,) = tables.runs["reason"].drop_nulls()
     assert "Tell them apart by table.columns.run in sweep.yaml" in reason
     assert "'run:'" not in reason
+
+
+def test_a_launch_of_one_line_is_asked_about_and_each_way_out_works(tmp_path: Path) -> None:
+    late = rows(5e7, range(2050, 2051, 50))
+    files = {"a/log.csv": csv(rows(5e7)), "a/log_resume.csv": csv(late), "b/x.csv": csv(rows(2e7))}
+    tables = read(tmp_path / "asked", files)
+    assert len(ends(tables)) == 2
+    (reason,) = tables.runs["reason"].drop_nulls()
+    assert "it has too few lines (steps 2050 to 2050) for a run, and a/log.csv leads up" in reason
+    ways = re.findall(r"((?:runs|ignore): \[(?:[^][]|\[[^]]*\])*\])", reason)
+    used = []
+    for place, way in enumerate(ways):
+        rules = f"{OPEN}{way.replace('<why>', 'it died').replace('<its name>', 'other')}\n"
+        used.append(len(ends(read(tmp_path / str(place), files, rules))))
+    assert used == [2, 2, 3]
+
+
+@pytest.mark.parametrize(("name", "used"), [("sft/sft_results.json", 1), ("b/all_results.json", 2)])
+def test_the_record_of_fine_tuning_is_no_run_beside_others(
+    name: str, used: int, tmp_path: Path
+) -> None:
+    told = {"epoch": 3.0, "eval_loss": 1.1, "eval_runtime": 3.1, "train_samples": 800}
+    files = {"a/log.csv": csv(rows(5e7)), name: json.dumps(told)}
+    facts = "facts: {schedule: {kind: constant}, params: {total: 5e7}, architecture: {seq_len: 9}}"
+    assert len(ends(read(tmp_path, files, f"title: t\n{facts}\n"))) == used

@@ -63,7 +63,11 @@ def with_late_asked(
             and (sizes[other] == sizes[name] or None in (sizes[other], sizes[name]))
             and _spans_begin(joined[other], part)
         ]
-        before = [each for each in before if each.comes_before]
+        if is_short := trained([part]).height < LEAST:
+            short = next((each for each in before if each.may_have_been_resumed), None)
+            if short is not None:
+                joined[name] = [replace(part, goes_on_from=_short(part, short.of_run))]
+        before = [] if is_short else [each for each in before if each.comes_before]
         before = [each for each in before if each.is_related] or [
             each for each in before if each.is_of_same_size
         ]
@@ -104,7 +108,8 @@ def _size(of_run: Sequence[Part]) -> object:
 def _spans_begin(of_run: Sequence[Part], part: Part) -> bool:
     """Tell by the spans alone whether a file may begin within a run: no record is looked at."""
     (first, last), (begin, reach) = span([part]), span(of_run)
-    return begin < first <= reach + (last - first)
+    usual = (reach - begin) / max(sum(each.run.lines for each in of_run) - 1, 1)
+    return begin < first <= reach + max(last - first, usual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,17 @@ class _Before:
             and agree_in_seeds(self.part, self.of_run)
             and not decays_from(self.of_run[-1], self.part)
             and min(trained([self.part]).height, trained(self.of_run).height) >= LEAST
+        )
+
+    @property
+    def may_have_been_resumed(self) -> bool:
+        """Whether the file, of too few lines to tell by, is called as a launch of the run is."""
+        return (
+            self.is_related
+            and self.of_run[0].log.format == self.part.log.format
+            and self.agree(self.of_run[0], self.part)
+            and agree_in_seeds(self.part, self.of_run)
+            and trained(self.of_run).height >= LEAST
         )
 
     @property
@@ -237,6 +253,20 @@ def _as_one(files: Sequence[str], paths: set[str]) -> str:
         return f"{{match: {glob}, run: {json.dumps(folder, ensure_ascii=False)}}}"
     name = json.dumps(min(map(stem, files), key=len), ensure_ascii=False)
     return ", ".join(f"{{{rule_for(path)}, run: {name}}}" for path in files)
+
+
+def _short(part: Part, of_run: Sequence[Part]) -> str:
+    """Ask of a file with too few lines to tell whose they are, with both ways out."""
+    mine, (first, last) = rule_for(part.log.file.name), span([part])
+    log = of_run[0].log.file.name
+    name = json.dumps(stem(log), ensure_ascii=False)
+    rules = ", ".join(f"{{{rule_for(path)}, run: {name}}}" for path in (log, part.log.file.name))
+    return (
+        f"it has too few lines (steps {first} to {last}) for a run, and {log} leads up to them: a "
+        f"launch of that run that died? Say in {SIDECAR} that they are one, runs: [{rules}], that "
+        f"it does not count, ignore: [{{{mine}, reason: <why>}}], or that it is a run of its own, "
+        f"runs: [{{{mine}, run: <its name>}}]"
+    )
 
 
 def _superseded(part: Part, of_run: Sequence[Part]) -> str:

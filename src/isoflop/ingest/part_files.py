@@ -207,6 +207,8 @@ def begins_late(part: Part) -> bool:
     if part.run.steps is None:
         return False
     first, last = part.run.steps
+    if first == last:
+        return first > 1  # one line, as of a launch that died
     # by the mean first: of runs that each log at an interval of their own no record is read
     mean = (last - first) / max(part.run.lines - 1, 1)
     return first + 1 > LATE * mean and first + 1 > LATE * _interval(part)

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from isoflop.ingest.joining import is_end
 from isoflop.ingest.late_files import may_be_asked
 from isoflop.ingest.part_files import trained
 from isoflop.ingest.sidecar import SIDECAR, rule_for
@@ -51,7 +52,30 @@ def with_stages_asked(parts: Mapping[str, Sequence[Part]]) -> dict[str, list[Par
                 words = _words(head, able[other][0], word[0])
                 told[name] = [replace(head, goes_on_from=words), *behind]
                 break
+    return _without_records(told)
+
+
+def _without_records(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
+    """Leave out the record of a finished run that its name calls another stage, beside others."""
+    stages = {name: _STAGE.search(_path(of_run)) for name, of_run in parts.items()}
+    if all(stages.values()):
+        return parts
+    told = dict(parts)
+    for name, word in stages.items():
+        head, *behind = parts[name]
+        named = head.log.run or head.run.name
+        if word and is_end(head) and not (behind or named or head.goes_on_from):
+            told[name] = [replace(head, goes_on_from=_of_record(head, word[0]))]
     return told
+
+
+def _of_record(part: Part, word: str) -> str:
+    """Say what leaves a record out, and the way to count it."""
+    return (
+        f"its name calls it another stage of training ('{word}'), beside logs that are none: its "
+        f"tokens are no D of its own. If it is a run from scratch, say so in {SIDECAR}, runs: "
+        f"[{{{rule_for(part.log.file.name)}, run: <its name>}}]"
+    )
 
 
 def _path(of_run: Sequence[Part]) -> str:
