@@ -155,3 +155,18 @@ def test_conventions_have_words_and_the_usual_ones_need_none() -> None:
     assert unusual_words("total", "6nd") == ""
     assert unusual_words("nonembedding", "6nd") == "non-embedding *N*, *C* = 6*ND*"
     assert counting_words("total", "kaplan", " and ") == "total *N* and Kaplan’s *C*"
+
+
+def test_attention_counts_what_multiplies() -> None:
+    """Of experts those that a token goes through; and the scores, twelve a width and place."""
+    shape = Architecture(
+        layers=3, d_model=64, heads=4, d_head=16, d_ff=128, vocab_size=500, seq_len=32,
+        experts=8, experts_per_token=2,
+    )  # fmt: skip
+    body, head = params(shape, "nonembedding"), params(shape, "with_head")
+    counted = flops_per_token(
+        "attention", params_total=head, params_nonembedding=body, params_with_head=head,
+        architecture=shape,
+    )  # fmt: skip
+    idle = 3 * 6 * 2 * 64 * 128
+    assert counted == 6 * (head - idle) + 12 * 3 * 64 * 32

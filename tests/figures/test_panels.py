@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,20 @@ def test_a_panel_of_n_has_a_and_a_panel_of_d_has_b(
     assert line.axes is text.axes
     law = estimate.params_opt if axis == "params" else estimate.tokens_opt
     np.testing.assert_allclose(line.get_ydata(), law(line.get_xdata()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("draw", [*SCALING.values(), predictions.draw])
+def test_what_is_named_for_an_axis_stands_in_its_panel(
+    inputs: FigureInputs, draw: Callable[[FigureInputs], Any]
+) -> None:
+    labels = {"params": style.PARAMS, "tokens": style.TOKENS}
+    named = set()
+    for one in drawn(draw, inputs).figure.findobj(lambda one: bool(one.get_gid())):
+        match = re.search(r"-(params|tokens)(?:-|$)", one.get_gid())
+        if match is not None and one.axes is not None:
+            assert one.axes.get_ylabel() == labels[match[1]], one.get_gid()
+            named.add(match[1])
+    assert named == {*labels}
 
 
 def test_black_are_the_points_of_the_envelope_that_are_fitted(inputs: FigureInputs) -> None:

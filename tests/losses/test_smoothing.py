@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoflop.losses.smoothing import LEAST_POINTS, effective_tokens, smooth
-from isoflop.spikes import spikes
+from isoflop.spikes import line_noise, line_noise_of, spikes
 
 tokens_of_runs = st.lists(
     st.floats(1e3, 1e12), min_size=LEAST_POINTS, max_size=60, unique=True
@@ -158,3 +158,11 @@ def test_spikes_are_found_and_falls_steps_and_divergence_are_not() -> None:
 @pytest.mark.parametrize("losses", [[], [1.0], [2.0] * 50])
 def test_nothing_to_find_spikes_in(losses: list[float]) -> None:
     assert not spikes(np.array(losses), sigmas=5).any()
+
+
+def test_the_noise_of_a_line_is_its_standard_deviation() -> None:
+    """A step between two lines has that of both; a fall of all lines alike has none."""
+    noise = 0.02 * np.random.default_rng(0).normal(size=40_000)
+    losses = 3.0 - 1e-5 * np.arange(len(noise)) + noise
+    assert line_noise(losses) == pytest.approx(0.02, rel=0.03)
+    assert line_noise_of(lambda: iter([losses]), len(losses)) == line_noise(losses)
