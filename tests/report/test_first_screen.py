@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from isoflop.approach import IN_PROSE, LAWS
+from isoflop.approach import ANSWERS, IN_PROSE, LAWS
+from isoflop.estimates.allocation import determined_at, determines
 from isoflop.estimates.answers import ask
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect, form_tests
 from isoflop.estimates.estimate import Calibration, Estimate, Refusal
@@ -23,6 +24,7 @@ from isoflop.estimates.mixture import (
     NoMixture,
     PlacedLevels,
 )
+from isoflop.estimates.quantities import Quantity
 from isoflop.estimates.recommendation import Standing
 from isoflop.estimates.targets import Target
 from isoflop.numbers import NONE, fixed
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
+    from isoflop.config.report import ReportSettings
     from isoflop.estimates.forecasts import Score
     from isoflop.report.inputs import ReportInputs
     from tests.report.conftest import Rendered
@@ -457,3 +460,33 @@ def test_a_column_of_coverage_explains_its_words(inputs: ReportInputs) -> None:
     for words, why in (("none does", "no width"), ("none given", "excludes the number itself")):
         assert (f"“{words}”: " in notes) == (words in cells) == (why in notes)
     assert "none does" in cells
+
+
+def test_an_answer_that_is_open_within_the_data_stands_nowhere(inputs: ReportInputs) -> None:
+    """Its 80 % interval may be narrow: the command refuses it by the one beside the number."""
+    key, fit = next((k, e) for k, e in inputs.fitted.items() if k == "profiles")
+    flops = fit.flops_range[1]
+    (optimum,) = determined_at(fit, inputs.draws[key], flops)
+    low, high = optimum.params.intervals["0.8"]
+    wide = Quantity(
+        value=optimum.params.value, intervals={"0.8": (low, high), "0.95": (low, 10.0 * high)}
+    )
+    assert not determines(optimum.decades_beyond_data, wide, optimum.tokens)
+    assert determines(1.0, wide, optimum.tokens)
+    without = {k: o for k, o in inputs.optima(flops).items() if k != key}
+    changed = replace(inputs, _optima={flops: without}, settings=_asking(inputs, flops))
+    assert changed.open_at(flops) == [key]
+    screen = first_screen(changed)
+    assert screen.standing is not None
+    assert screen.budgets is not None
+    told = f"Without {ANSWERS[key].label}: these runs do not determine it"
+    for table in (screen.standing, screen.budgets):
+        assert any(note.startswith(told) for note in table.notes)
+        rows = [row for row in table.data if row[:2] == [flops, key]]
+        assert rows == []
+    assert first_screen(inputs).standing is not None
+    assert not any("Without" in note for note in first_screen(inputs).standing.notes)  # type: ignore[union-attr]
+
+
+def _asking(inputs: ReportInputs, flops: float) -> ReportSettings:
+    return inputs.settings.model_copy(update={"budgets": [flops]})

@@ -127,14 +127,29 @@ class Allocation(Section):
 
     @property
     def is_determined(self) -> bool:
-        """Whether the runs determine it: within the data no interval beside a number may be open.
-
-        It is asked at the level that stands beside the number, so that what is shown within the
-        data spans no more than is said; whole fits are refused at the narrower one.
-        """
-        if self.decades_beyond_data is None or not is_within(self.decades_beyond_data):
+        """Whether the runs determine it; see ``determines``."""
+        if self.decades_beyond_data is None:
             return True
-        return self.factor <= OPEN and not is_doubtful(self.unanswered, min(LEVELS))
+        return determines(
+            self.decades_beyond_data, self.params, self.tokens, unanswered=self.unanswered
+        )
+
+
+def determines(
+    decades_beyond_data: float, params: Quantity, tokens: Quantity, *, unanswered: float = 0.0
+) -> bool:
+    """Tell whether runs determine an answer: within the data no interval beside it may be open.
+
+    It is asked at the level that stands beside the number, so that what is shown within the data
+    spans no more than is said; whole fits are refused at the narrower one.
+
+    Parameters
+    ----------
+    decades_beyond_data, params, tokens, unanswered : as of ``trust``.
+    """
+    if not is_within(decades_beyond_data):
+        return True
+    return factor_of(params, tokens) <= OPEN and not is_doubtful(unanswered, min(LEVELS))
 
 
 def reach(decades_beyond_data: float) -> str:
@@ -447,12 +462,25 @@ def optima_at(
 def optima_by_approach(
     estimates: Mapping[Approach, Estimate], draws: Mapping[Approach, Draws], flops: float
 ) -> dict[Approach, Optimum]:
-    """Give every approach's allocation at one budget [FLOP]."""
+    """Give every approach's allocation at one budget [FLOP], where its runs determine one."""
     return {
         approach: optimum
         for approach, estimate in estimates.items()
-        for optimum in optima_at(estimate, draws[approach], [flops])
+        for optimum in determined_at(estimate, draws[approach], flops)
     }
+
+
+def determined_at(estimate: Estimate | Mixture, draws: Draws, flops: float) -> list[Optimum]:
+    """Give the allocation at one budget [FLOP]; none where its runs do not determine it.
+
+    Whatever shows answers at a budget asks this, so that none is shown that `isoflop allocate`
+    refuses.
+    """
+    return [
+        optimum
+        for optimum in optima_at(estimate, draws, [flops])
+        if determines(optimum.decades_beyond_data, optimum.params, optimum.tokens)
+    ]
 
 
 def simulations_of(estimate: Estimate, draws: Draws) -> list[Simulations]:

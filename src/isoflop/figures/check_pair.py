@@ -10,7 +10,7 @@ import polars as pl
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.cells import cells_of, merged
 from isoflop.drawing import style
-from isoflop.estimates.allocation import optima_at
+from isoflop.estimates.allocation import determined_at
 from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
 from isoflop.estimates.mixture import Mixture
@@ -248,7 +248,8 @@ def _optima(axes: Axes, inputs: FigureInputs, counting: Counting) -> None:
         if answer.counting.params != counting.params:
             continue
         flops = float(counted(checks, answer.counting)["flops"].median())  # type: ignore[arg-type]
-        shown += [(key, optimum) for optimum in optima_at(answer, inputs.draws_of(answer), [flops])]
+        draws = inputs.draws_of(answer)
+        shown += [(key, optimum) for optimum in determined_at(answer, draws, flops)]
     for row, (key, optimum) in enumerate(shown):
         colour = ANSWERS[key].colour
         ends = optimum.params.intervals.get("0.95")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from isoflop.estimates.allocation import optima_at, optima_by_approach
+from isoflop.estimates.allocation import determined_at, optima_at, optima_by_approach
 from isoflop.estimates.estimate import DECADES, Estimate
 from isoflop.estimates.mixture import KEY, Mixture, answers_of
 from isoflop.estimates.recommendation import recommend
@@ -187,7 +187,7 @@ class ReportInputs:
         if not isinstance(self.mixture, Mixture):
             return None
         if flops not in self._mixed:
-            optima = optima_at(self.mixture, self.mixture_draws, [flops])
+            optima = determined_at(self.mixture, self.mixture_draws, flops)
             self._mixed[flops] = optima[0] if optima else None
         return self._mixed[flops]
 
@@ -198,6 +198,15 @@ class ReportInputs:
     def every_answered(self, flops: float) -> dict[str, Optimum]:
         """Give the same of every answer, other laws of the set among them."""
         return self._answered(self.every_answer, flops)
+
+    def open_at(self, flops: float) -> list[str]:
+        """Name the answers that have an optimum at a budget which their runs do not determine."""
+        answered, answers = self.every_answered(flops), self.every_answer
+        return [
+            key
+            for key in answers
+            if key not in answered and optima_at(answers[key], self.draws_of(key), [flops])
+        ]
 
     def _answered(
         self, answers: Mapping[str, Estimate | Mixture], flops: float

@@ -15,7 +15,7 @@ from isoflop.approach import ANSWERS, APPROACHES, IN_PROSE, LAWS, NAMES
 from isoflop.choices import CHOICES
 from isoflop.counting import PARAMS, SIZES
 from isoflop.escape import BREAK
-from isoflop.estimates.allocation import UNKNOWN, reach, trust
+from isoflop.estimates.allocation import UNDETERMINED, UNKNOWN, reach, trust
 from isoflop.estimates.diagnostics import KaplanDiagnostics, expect
 from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.levels import NoLevel
@@ -205,7 +205,9 @@ def headline_budget(inputs: ReportInputs) -> float | None:
         (
             flops
             for flops in wanted
-            if flops in inputs.budgets and reach(decades_beyond(flops, data)) != UNKNOWN
+            if flops in inputs.budgets
+            and reach(decades_beyond(flops, data)) != UNKNOWN
+            and chosen.key in inputs.answered(flops)
         ),
         None,
     )
@@ -493,8 +495,17 @@ def _standing_table(
         data_columns=DATA,
         data=_data(inputs, [flops], stands),
         classes=' .wide .answer widths="1.35 1.1 1 1.1 0.8 1"',
-        notes=_signs(rows),
+        notes=[*_signs(rows), *_open(inputs, [flops])],
     )  # fmt: skip
+
+
+def _open(inputs: ReportInputs, budgets: Sequence[float]) -> list[str]:
+    """Say which answers do not stand at some budgets, since their runs leave them open."""
+    names = dict.fromkeys(key for flops in budgets for key in inputs.open_at(flops))
+    if not names:
+        return []
+    why = f"{UNDETERMINED[0].lower()}{UNDETERMINED[1:]}"
+    return [f"Without {listed([ANSWERS[key].label for key in names])}: {why}"]
 
 
 def _of_minima(stands: dict[str, Standing]) -> str:
@@ -654,7 +665,7 @@ def _budget_table(inputs: ReportInputs, stands: dict[str, Standing]) -> Table:
         data_columns=DATA,
         data=_data(inputs, budgets, stands),
         classes=' .dense widths="1.5' + " 1" * len(budgets) + '"',
-        notes=_signs(rows),
+        notes=[*_signs(rows), *_open(inputs, budgets)],
     )
 
 
