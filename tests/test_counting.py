@@ -153,6 +153,7 @@ def test_conventions_have_words_and_the_usual_ones_need_none() -> None:
     assert PARAMS.keys() == SIZES.keys() == {*PARAMS_CONVENTIONS}
     assert FLOPS.keys() == {*FLOPS_CONVENTIONS}
     assert unusual_words("total", "6nd") == ""
+    assert unusual_words("total", "kaplan") == "total *N*, Kaplan’s *C*"
     assert unusual_words("nonembedding", "6nd") == "non-embedding *N*, *C* = 6*ND*"
     assert counting_words("total", "kaplan", " and ") == "total *N* and Kaplan’s *C*"
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from isoflop.accelerators import Machine, read_accelerators
 from isoflop.estimates.estimate import GOPHER_BUDGET
 from isoflop.reference import Reference, read_reference
 
@@ -130,3 +131,13 @@ def test_effects_name_a_choice(reference):
 
 def test_the_budget_of_optima_is_gophers_compute_as_its_paper_has_it(reference: Reference) -> None:
     assert reference.gopher_budget == GOPHER_BUDGET
+
+
+def test_a_training_takes_its_flops_over_what_a_card_does_in_an_hour() -> None:
+    """Half of 312e12 FLOP/s, at 2 an hour."""
+    card = next(card for card in read_accelerators(FOLDER).rows if card.key == "a100")
+    machine = Machine(card, 0.5, 2.0)
+    hours = 1e21 / (312e12 * 0.5 * 3600.0)
+    assert machine.hours(1e21) == pytest.approx(hours)
+    assert machine.cost(1e21) == pytest.approx(2.0 * hours)
+    assert Machine(card, 0.5).cost(1e21) is None
