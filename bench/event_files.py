@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from isoflop.ingest.formats import scan
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.source import RawFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

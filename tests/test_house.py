@@ -90,6 +90,24 @@ def test_rooms_do_not_import_rooms() -> None:
     assert offenders == []
 
 
+INGEST = ("words", "facts", "reading", "tables", "formats", "runs", "checks", "store")
+"""The rooms of ingest, each of which may import those before it."""
+
+
+def test_rooms_of_ingest_import_only_lower_ones() -> None:
+    """What a file says comes before what a run is; the modules of no room put all together."""
+    order = {room: level for level, room in enumerate(INGEST)}
+    assert {path.parent.name for path in (PACKAGE / "ingest").glob("*/__init__.py")} == {*order}
+    offenders = []
+    for path in (PACKAGE / "ingest").glob("*/*.py"):
+        for name in imported(path):
+            parts = name.split(".")
+            level = order.get(parts[2], len(order)) if parts[:2] == ["isoflop", "ingest"] else 0
+            if level > order[path.parent.name]:
+                offenders.append(f"{path} imports {name}")
+    assert offenders == []
+
+
 def test_what_is_imported_is_declared_and_explained() -> None:
     """Each library stands in pyproject.toml and once in docs/dependencies.md, with what for."""
     project = tomllib.loads(Path("pyproject.toml").read_text())["project"]

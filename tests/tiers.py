@@ -197,7 +197,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_sweep_yaml_that_is_none",
             "test_what_unpacks_without_end_is_refused",
         ),
-        "ingest/test_cache.py": (
+        "ingest/store/test_cache.py": (
             "test_a_damaged_or_foreign_reading_of_runs_is_not_taken",
             "test_no_flipped_bit_is_believed[.entry]",
             "test_no_flipped_bit_is_believed[.index]",
@@ -205,7 +205,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_runs_that_are_the_same_are_taken_from_the_last_reading",
             "test_what_the_tables_depend_on_is_in_their_key",
         ),
-        "ingest/test_chunks.py": (
+        "ingest/store/test_chunks.py": (
             "test_a_chunk_that_was_just_written_is_known_by_its_digest",
             "test_a_full_disk_changes_no_byte",
             "test_a_table_is_the_same_bytes_whatever_its_history",
@@ -229,7 +229,7 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_launch_that_goes_on_with_other_settings_is_refused_with_both_ways_out",
         ),
         "ingest/test_long_table.py": WHOLE,
-        "ingest/test_members.py": ("test_a_bomb_is_not_read_on",),
+        "ingest/reading/test_members.py": ("test_a_bomb_is_not_read_on",),
         "ingest/test_one_folder.py": WHOLE,
         "ingest/test_pairs.py": (
             "test_a_line_means_the_same_to_both",
@@ -237,19 +237,19 @@ SLOW: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_fast_equals_slow",
             "test_too_irregular_lines_are_refused",
         ),
-        "ingest/test_rows.py": (
+        "ingest/reading/test_rows.py": (
             "test_a_long_run_is_laid_out_by_stretches[False]",
             "test_a_long_run_is_laid_out_by_stretches[True]",
             "test_little_memory_changes_no_table",
             "test_memory_does_not_grow_with_a_log",
         ),
-        "ingest/test_sidefiles.py": ("test_hostile_settings_are_read_or_left",),
-        "ingest/test_source.py": ("test_memory_stays_flat_on_a_long_log",),
+        "ingest/reading/test_sidefiles.py": ("test_hostile_settings_are_read_or_left",),
+        "ingest/reading/test_source.py": ("test_memory_stays_flat_on_a_long_log",),
         "ingest/test_tensorboard.py": (
             "test_a_file_cut_anywhere_gives_its_whole_records",
             "test_no_bytes_raise_or_take_long",
         ),
-        "ingest/test_textlog.py": (
+        "ingest/reading/test_textlog.py": (
             "test_any_block_boundary",
             "test_genuine_logs",
         ),
@@ -447,11 +447,11 @@ MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_table_says_the_same_however_it_is_written",
             "test_the_proposed_lines_parse_and_match",
         ),
-        "ingest/test_cells.py": (
+        "ingest/reading/test_cells.py": (
             "test_any_block_boundary",
             "test_mutants",
         ),
-        "ingest/test_experts.py": ("test_published_counts_come_out_of_their_settings",),
+        "ingest/facts/test_experts.py": ("test_published_counts_come_out_of_their_settings",),
         "ingest/test_formats.py": (
             "test_a_cut_log_gives_a_beginning_of_the_whole",
             "test_batches_change_nothing",
@@ -460,7 +460,7 @@ MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_every_record_has_one_of_the_words_that_are_looked_for_first",
             "test_terminal_dirt_changes_nothing",
         ),
-        "ingest/test_gates.py": (
+        "ingest/checks/test_gates.py": (
             "test_counts_that_contradict_each_other_are_told_of",
             "test_twenty_of_eighty_one_runs_that_end_above_nine_nats",
         ),
@@ -470,12 +470,12 @@ MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "test_a_launch_that_goes_on_with_nothing_is_a_run",
             "test_a_resumed_run_is_one_and_the_later_launch_supersedes",
         ),
-        "ingest/test_members.py": (
+        "ingest/reading/test_members.py": (
             "test_a_cut_archive_keeps_what_is_whole",
             "test_each_member_is_a_file",
         ),
-        "ingest/test_sidefiles.py": ("test_settings_of_every_kind",),
-        "ingest/test_textlog.py": (
+        "ingest/reading/test_sidefiles.py": ("test_settings_of_every_kind",),
+        "ingest/reading/test_textlog.py": (
             "test_fixtures",
             "test_mutants",
         ),

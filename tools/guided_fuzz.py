@@ -28,7 +28,7 @@ with atheris.instrument_imports(include=["isoflop.ingest"]):
     from isoflop.errors import ConfigError
     from isoflop.ingest.fates import read_file
     from isoflop.ingest.formats import reader
-    from isoflop.ingest.patterns import readable_formats
+    from isoflop.ingest.reading.patterns import readable_formats
 
     for name in readable_formats():  # ingest imports a reader when its first file is there
         reader(name)

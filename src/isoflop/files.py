@@ -25,7 +25,7 @@ QUIET: Final = 600.0
 """Seconds without a change after which nobody is writing a file any more."""
 _TEMPORARY: Final = re.compile(r"\..+\.([0-9]+)\.tmp")
 """What a killed job leaves of an output (`replacing`), or of rows that did not fit into memory
-(isoflop.ingest.rows.Folder): the name, and the process."""
+(isoflop.ingest.reading.rows.Folder): the name, and the process."""
 FUTURE: Final = "is dated later than now, which Snakemake refuses"
 
 

@@ -95,7 +95,7 @@ def _chosen(overrides: Mapping[str, Any], name: str) -> SweepSettings:
 def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) -> Sweep:
     from isoflop.config.by_sweep import laid_over
     from isoflop.config.ingest import IngestSettings
-    from isoflop.ingest.sidecar import read_sidecar
+    from isoflop.ingest.facts.sidecar import read_sidecar
     from isoflop.ingest.sweep import ingest_sweep
     from isoflop.losses.build import build_losses
 

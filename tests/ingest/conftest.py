@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.ingest import laid_out
+from isoflop.ingest.store import laid_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from isoflop.ingest.runs import Run
+    from isoflop.ingest.runs.logical_runs import Run
 
 
 @pytest.fixture

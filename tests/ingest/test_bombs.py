@@ -16,9 +16,9 @@ import pytest
 from isoflop.config.reading import read_yaml, yaml_content
 from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError
-from isoflop.ingest import source
-from isoflop.ingest.sidecar import repeats_repetitions
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.facts.sidecar import repeats_repetitions
+from isoflop.ingest.reading import source
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, ingest, jsonl, row, run_lines, write
 

@@ -12,10 +12,10 @@ import yaml
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.errors import MissingFactError
-from isoflop.ingest import source
 from isoflop.ingest.inspection import inspect
-from isoflop.ingest.names import eval_sets
+from isoflop.ingest.reading import source
 from isoflop.ingest.sweep import EmptySweepError, ingest_sweep, read_sweep
+from isoflop.ingest.words.names import eval_sets
 from tests.ingest.samples import RECORD, ingest, jsonl, nanogpt, row, run_lines, write
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from isoflop.config.sidecar import LARGEST
-from isoflop.ingest import parsed
-from isoflop.ingest.blocks import PLACED
-from isoflop.ingest.wide import is_rising
+from isoflop.ingest.reading import parsed
+from isoflop.ingest.reading.blocks import PLACED
+from isoflop.ingest.tables.wide import is_rising
 
 STEPS = (None, 0, 1, 2, 5, 7)
 AMOUNTS = (None, 0.0, 1.0, 10.0, 1e9, -1.0, math.nan, math.inf, 2.0 * LARGEST)

@@ -24,14 +24,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoflop.config.ingest import IngestSettings
-from isoflop.ingest import blocks, source
-from isoflop.ingest.blocks import RECORDS
+from isoflop.ingest.facts.sidecar import file_table, read_sidecar
 from isoflop.ingest.formats import reader, scan
-from isoflop.ingest.parsed import Parsed, gather
-from isoflop.ingest.patterns import PATTERNS, Pattern, readable_formats, recognise
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.sidecar import file_table, read_sidecar
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading import blocks, source
+from isoflop.ingest.reading.blocks import RECORDS
+from isoflop.ingest.reading.parsed import Parsed, gather
+from isoflop.ingest.reading.patterns import PATTERNS, Pattern, readable_formats, recognise
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD
 from tests.tiers import QUICK, times

@@ -67,7 +67,8 @@ def _mutant(number: int) -> tuple[fuzz.Sample, bytes]:
 def test_every_broken_promise_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, said: str
 ) -> None:
-    from isoflop.ingest import cache, fates, laid_out
+    from isoflop.ingest import fates
+    from isoflop.ingest.store import cache, laid_out
 
     def broken(*_: object, **__: object) -> None:
         if what == "hang":

@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 
 from isoflop.ingest.formats import scan
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.patterns import readable_formats, recognise
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.patterns import readable_formats, recognise
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import OLMO_TABLE, RECORD, row, write
 

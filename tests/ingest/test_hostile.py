@@ -12,7 +12,7 @@ import pytest
 from isoflop import entries
 from isoflop.config.sidecar import SweepFile
 from isoflop.ingest.formats import isoflop_train
-from isoflop.ingest.patterns import recognise
+from isoflop.ingest.reading.patterns import recognise
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, header, ingest, jsonl, nanogpt, row, run_lines, train_line
 

@@ -18,8 +18,8 @@ from isoflop.cli import main
 from isoflop.config.ingest import IngestSettings
 from isoflop.counting import Architecture, flops_per_token
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
-from isoflop.ingest import patterns
 from isoflop.ingest.inspection import inspect
+from isoflop.ingest.reading import patterns
 from isoflop.ingest.sweep import (
     EmptySweepError,
     Ingested,

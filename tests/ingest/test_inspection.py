@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from isoflop.cli import main
 from isoflop.ingest.inspection import inspect
-from isoflop.ingest.sizes_in_names import size_in
 from isoflop.ingest.sweep import ingest_sweep
+from isoflop.ingest.words.sizes_in_names import size_in
 from tests.ingest.samples import RECORD, jsonl, nanogpt, row, run_lines, write
 
 if TYPE_CHECKING:

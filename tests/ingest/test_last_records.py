@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.ingest.cache import parse
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.source import RawFile
+from isoflop.ingest.store.cache import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.reading.parsed import Parsed
 
 
 def olmo(step: int) -> str:

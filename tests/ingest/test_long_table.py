@@ -11,15 +11,15 @@ import polars as pl
 import pytest
 
 from isoflop.config.sidecar import TableMap
-from isoflop.ingest import cells, source
+from isoflop.ingest.facts.sidecar import file_table, read_sidecar
 from isoflop.ingest.formats import scan, table
-from isoflop.ingest.parsed import Parsed, gather
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.sidecar import file_table, read_sidecar
-from isoflop.ingest.source import RawFile
-from tests.ingest.test_cells import TABLES
+from isoflop.ingest.reading import cells, source
+from isoflop.ingest.reading.parsed import Parsed, gather
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.source import RawFile
+from tests.ingest.reading.test_cells import TABLES
+from tests.ingest.reading.test_textlog import mutants
 from tests.ingest.test_formats import FIXTURES, logs
-from tests.ingest.test_textlog import mutants
 
 if TYPE_CHECKING:
     from pathlib import Path

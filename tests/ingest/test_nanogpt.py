@@ -8,8 +8,8 @@ import pytest
 
 from isoflop.ingest.formats import scan
 from isoflop.ingest.formats.nanogpt import read_config
-from isoflop.ingest.parsed import Parsed, gather
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import Parsed, gather
+from isoflop.ingest.reading.source import RawFile
 from tests.ingest.samples import ingest, nanogpt, row
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from isoflop.ingest.patterns import readable_formats
+from isoflop.ingest.reading.patterns import readable_formats
 from isoflop.ingest.sweep import read_sweep
 from tests.ingest.samples import RECORD
 from tests.ingest.test_formats import FIXTURES

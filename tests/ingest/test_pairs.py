@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from isoflop.config.sidecar import TableMap
 from isoflop.ingest.formats import pairs, scan
 from isoflop.ingest.inspection import inspect
-from isoflop.ingest.named_values import Lines, form_of
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.patterns import readable_formats, recognise
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.named_values import Lines, form_of
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.patterns import readable_formats, recognise
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.source import RawFile
+from tests.ingest.reading.test_textlog import mutants
 from tests.ingest.samples import ingest, write
 from tests.ingest.test_formats import FIXTURES, logs
-from tests.ingest.test_textlog import mutants
 from tests.tiers import times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from isoflop.ingest.blocks import Block
-    from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.reading.blocks import Block
+    from isoflop.ingest.reading.parsed import Parsed
 
 STEPS = range(10, 400, 10)
 FACTS = """title: t
@@ -301,7 +301,7 @@ def test_any_block_boundary(block: int, tmp_path: Path, monkeypatch: pytest.Monk
     path = FIXTURES / "pairs" / "mine.log"
     whole = outcome(pairs.scan(RawFile.at(path, path.parent), None))
     monkeypatch.setattr(pairs, "BLOCK", block)
-    monkeypatch.setattr("isoflop.ingest.source.CHUNK", max(1, block // 3))
+    monkeypatch.setattr("isoflop.ingest.reading.source.CHUNK", max(1, block // 3))
     assert outcome(pairs.scan(RawFile.at(path, path.parent), None)) == whole
     assert_same(path.read_bytes(), tmp_path)
 

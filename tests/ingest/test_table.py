@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from isoflop.ingest.formats import scan
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import EmptySweepError, ingest_sweep
 from tests.ingest.samples import RECORD, ingest, row
 

@@ -12,9 +12,9 @@ import pytest
 from isoflop.errors import IsoflopError
 from isoflop.ingest.formats import scan, tensorboard
 from isoflop.ingest.inspection import inspect
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.protobuf import floats
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.protobuf import floats
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import read_sweep
 from tests.ingest.samples import RECORD, ingest, row
 from tests.ingest.test_formats import FIXTURES
@@ -23,7 +23,7 @@ from tests.ingest.test_genuine_logs import LOGS, needs_logs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.reading.parsed import Parsed
 
 MADE = sorted((FIXTURES / "tensorboard").rglob("*tfevents*"))
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from isoflop.ingest.formats import scan, trainer_state
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.source import RawFile
 from tests.ingest.samples import ingest, row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.reading.parsed import Parsed
 
 HISTORY: list[Any] = [
     {"epoch": 0.5, "grad_norm": math.nan, "learning_rate": 3e-4, "loss": 3.5, "step": 10},

@@ -12,8 +12,8 @@ import pytest
 
 from isoflop.config.losses import LossesSettings
 from isoflop.ingest.formats import table
-from isoflop.ingest.names import loss_curve
 from isoflop.ingest.sweep import read_sweep
+from isoflop.ingest.words.names import loss_curve
 from isoflop.losses.build import build_losses
 from tests.ingest.samples import RECORD, ingest, row
 from tests.ingest.test_formats import FIXTURES

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from isoflop.ingest.formats import scan, wandb
-from isoflop.ingest.parsed import gather
-from isoflop.ingest.patterns import recognise
-from isoflop.ingest.source import RawFile
+from isoflop.ingest.reading.parsed import gather
+from isoflop.ingest.reading.patterns import recognise
+from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import ingest_sweep
 from tests.ingest.samples import RECORD, row, write
 from tests.ingest.test_formats import FIXTURES
@@ -20,7 +20,7 @@ from tests.ingest.test_formats import FIXTURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from isoflop.ingest.parsed import Parsed
+    from isoflop.ingest.reading.parsed import Parsed
 
 MADE = sorted((FIXTURES / "wandb").rglob("*.wandb"))
 KILLED, RESUMED, OTHER = MADE

@@ -6,105 +6,47 @@ import hashlib
 import json
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from isoflop.errors import ConfigError
 from isoflop.files import digest
-from isoflop.ingest import sidecar as side
-from isoflop.ingest.cache import parse, reading_key
-from isoflop.ingest.checkpoints import STATE, without_earlier_states
-from isoflop.ingest.evaluation_files import with_evaluations_joined
+from isoflop.ingest.facts import sidecar as side
 from isoflop.ingest.formats import reader
 from isoflop.ingest.formats.table import fits
-from isoflop.ingest.members import FORMATS, Member, members
-from isoflop.ingest.mlruns import META, TOO_LARGE, gathered, run_folders
-from isoflop.ingest.patterns import Recognised, readable_formats, recognise
-from isoflop.ingest.rank_files import with_ranks_joined
-from isoflop.ingest.records_beside import with_records_joined
-from isoflop.ingest.refused import cause
-from isoflop.ingest.sidefiles import (
+from isoflop.ingest.reading.log import Log
+from isoflop.ingest.reading.members import FORMATS, Member, members
+from isoflop.ingest.reading.mlruns import META, TOO_LARGE, gathered, run_folders
+from isoflop.ingest.reading.patterns import Recognised, readable_formats, recognise
+from isoflop.ingest.reading.refused import cause
+from isoflop.ingest.reading.sidefiles import (
     has_no_curve,
     is_summary,
     read_record,
     read_settings,
 )
-from isoflop.ingest.source import RawFile, shown
-from isoflop.ingest.splits import with_splits_joined
-from isoflop.ingest.turns import in_words
+from isoflop.ingest.reading.source import RawFile, shown
+from isoflop.ingest.reading.turns import in_words
+from isoflop.ingest.runs.checkpoints import STATE, without_earlier_states
+from isoflop.ingest.runs.evaluation_files import with_evaluations_joined
+from isoflop.ingest.runs.rank_files import with_ranks_joined
+from isoflop.ingest.runs.records_beside import with_records_joined
+from isoflop.ingest.runs.splits import with_splits_joined
+from isoflop.ingest.store.cache import parse, reading_key
 from isoflop.walk import Entry, because, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from isoflop.config.sidecar import SweepFile
-    from isoflop.ingest.parsed import Parsed
-    from isoflop.ingest.stat_index import StatIndex
+    from isoflop.ingest.reading.parsed import Parsed
+    from isoflop.ingest.store.stat_index import StatIndex
 
 
 PACKED: Final = 200_000_000
 """Bytes of records that wait in memory until their runs are laid out; others wait on disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """A raw file and its fate.
-
-    Attributes
-    ----------
-    file : the file.
-    format, runner_up : what it was read as, and what else it looks like.
-    parsed : what it says, if it was read.
-    cached : whether that came from the cache.
-    fate : a word of `tables.FATES`.
-    reason : why it was rejected, or what to know of it.
-    run : name that sweep.yaml gives its run.
-    settings : facts by their dotted names, of a file of settings.
-    called : what its run is called, if not as its file.
-    record : facts by their dotted names, of a file that is the record of one run with its losses.
-    settles : the log of the one run that its settings are of.
-    doubts : why its run cannot be used as long as sweep.yaml does not say more.
-    ranks : how many ranks count the same tokens in a file each, of one of them or of all.
-    """
-
-    file: RawFile
-    format: str | None = None
-    runner_up: str | None = None
-    parsed: Parsed | None = None
-    cached: bool = False
-    fate: str = "used"
-    reason: str | None = None
-    run: str | None = None
-    key: str | None = None
-    settings: Mapping[str, Any] | None = None
-    called: str | None = None
-    record: Mapping[str, Any] | None = None
-    settles: str | None = None
-    doubts: tuple[str, ...] = ()
-    ranks: int = 1
-
-    def rejected(self, reason: str) -> Log:
-        """Give the file up."""
-        return replace(self, fate="rejected", reason=reason)
-
-    def ignored(self, reason: str) -> Log:
-        """Leave the file out, since nothing is lost."""
-        return replace(self, fate="ignored", reason=reason, parsed=None)
-
-    def noted(self, note: str) -> Log:
-        """Add something to know of the file."""
-        return replace(self, reason=note if self.reason is None else f"{self.reason}; {note}")
-
-    def as_configuration(self, runs: Sequence[str]) -> Log:
-        """Turn the file into a configuration file of some runs."""
-        return Log(
-            self.file,
-            format="configuration",
-            fate="facts",
-            reason=f"configuration of {', '.join(dict.fromkeys(runs))}",
-        )
 
 
 def read_logs(

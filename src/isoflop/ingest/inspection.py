@@ -12,21 +12,21 @@ import yaml
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
-from isoflop.ingest.facts import WINDOW_LINE
+from isoflop.ingest.facts.identity import WINDOW_LINE
+from isoflop.ingest.facts.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
-from isoflop.ingest.members import FORMATS
-from isoflop.ingest.sidecar import SIDECAR, read_sidecar, rule_for
-from isoflop.ingest.sizes_in_names import count_files, size_in
+from isoflop.ingest.reading.members import FORMATS
 from isoflop.ingest.sweep import settle
+from isoflop.ingest.words.sizes_in_names import count_files, size_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from isoflop.ingest.facts import Missing
-    from isoflop.ingest.fates import Log
-    from isoflop.ingest.runs import Run
+    from isoflop.ingest.facts.identity import Missing
+    from isoflop.ingest.reading.log import Log
+    from isoflop.ingest.runs.logical_runs import Run
     from isoflop.ingest.sweep import Ingested, Reading
 
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
-from isoflop.ingest.fates import Log, read_logs
-from isoflop.ingest.gates import Measured, judge
-from isoflop.ingest.laid_out import LaidOut, lay_out
-from isoflop.ingest.runs import Part, Run, sort_by_run
-from isoflop.ingest.sidecar import SIDECAR, powerless, read_sidecar, rule_for, unmatched
-from isoflop.ingest.stat_index import StatIndex
-from isoflop.ingest.sweep_cache import SweepCache
-from isoflop.ingest.tabulate import files_table, runs_table
-from isoflop.ingest.two_logs import told_elsewhere
+from isoflop.ingest.checks.gates import Measured, judge
+from isoflop.ingest.checks.two_logs import told_elsewhere
+from isoflop.ingest.facts.sidecar import SIDECAR, powerless, read_sidecar, rule_for, unmatched
+from isoflop.ingest.fates import read_logs
+from isoflop.ingest.runs.logical_runs import Part, Run, sort_by_run
+from isoflop.ingest.store.laid_out import LaidOut, lay_out
+from isoflop.ingest.store.stat_index import StatIndex
+from isoflop.ingest.store.sweep_cache import SweepCache
+from isoflop.ingest.store.tabulate import files_table, runs_table
 from isoflop.tables import Curves, Evals, Files, Gates, Runs, validated
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
     from isoflop.config.ingest import IngestSettings
     from isoflop.config.sidecar import SweepFile
-    from isoflop.ingest.chunks import Chunked
-    from isoflop.ingest.facts import Missing
+    from isoflop.ingest.facts.identity import Missing
+    from isoflop.ingest.reading.log import Log
+    from isoflop.ingest.store.chunks import Chunked
 
 
 LINES_SHOWN: Final = 3

@@ -14,17 +14,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
-from isoflop.ingest import textlog
-from isoflop.ingest.blocks import blocks_of, blocks_of_lines
+from isoflop.ingest.reading import textlog
+from isoflop.ingest.reading.blocks import blocks_of, blocks_of_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.blocks import Block
-    from isoflop.ingest.events import Event
-    from isoflop.ingest.source import RawFile
-    from isoflop.ingest.textlog import TextFormat
+    from isoflop.ingest.reading.blocks import Block
+    from isoflop.ingest.reading.events import Event
+    from isoflop.ingest.reading.source import RawFile
+    from isoflop.ingest.reading.textlog import TextFormat
 
 
 class Reader(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from isoflop.ingest.textlog import Header, Shape, TextFormat
+from isoflop.ingest.reading.textlog import Header, Shape, TextFormat
 
 VERSION = 4
 

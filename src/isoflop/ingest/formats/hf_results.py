@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isoflop.ingest.events import CountsLines, Ended, Evaluation, Event, Facts, Point, Remark
-from isoflop.ingest.names import evaluated, tokens_seen
-from isoflop.ingest.numbers import encodable, finite, number, read_json
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.events import (
+    CountsLines,
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Remark,
+)
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.names import evaluated, tokens_seen
+from isoflop.ingest.words.numbers import encodable, finite, number, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 2
 RUN_IS_FOLDER = True

@@ -13,8 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest import names
-from isoflop.ingest.events import (
+from isoflop.ingest.reading.events import (
     CountsLines,
     Ended,
     Evaluation,
@@ -24,16 +23,17 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.names import evaluated, tokens_seen
-from isoflop.ingest.numbers import finite, number, step_number
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words import names
+from isoflop.ingest.words.names import evaluated, tokens_seen
+from isoflop.ingest.words.numbers import finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 6
 COUNTER: Final = names.COUNTER

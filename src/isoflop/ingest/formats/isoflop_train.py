@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from isoflop.config.sidecar import RunArchitecture, RunFacts, RunParams, RunSchedule
-from isoflop.ingest.events import (
+from isoflop.ingest.reading.events import (
     Ended,
     Evaluation,
     Event,
@@ -17,15 +17,15 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import finite, number, step_number
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.textlog import json_records
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import json_records
+from isoflop.ingest.words.numbers import finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 3
 HEADER_VERSIONS = (1, 2)

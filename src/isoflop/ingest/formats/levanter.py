@@ -10,16 +10,25 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Remark, Truncated, Unread
-from isoflop.ingest.numbers import finite, json_object, number, step_number
-from isoflop.ingest.settings import settings_of
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.events import (
+    Ended,
+    Evaluation,
+    Event,
+    Facts,
+    Point,
+    Remark,
+    Truncated,
+    Unread,
+)
+from isoflop.ingest.reading.settings import settings_of
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.numbers import finite, json_object, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 3
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest import names
-from isoflop.ingest.events import Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.names import evaluated
-from isoflop.ingest.numbers import finite, number, step_number
-from isoflop.ingest.textlog import facts_of, json_records
+from isoflop.ingest.reading.events import Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.reading.textlog import facts_of, json_records
+from isoflop.ingest.words import names
+from isoflop.ingest.words.names import evaluated
+from isoflop.ingest.words.numbers import finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 3
 COUNTER: Final = names.COUNTER

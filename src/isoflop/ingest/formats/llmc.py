@@ -7,7 +7,7 @@ tokens per step and schedule are sweep.yaml's.
 
 from __future__ import annotations
 
-from isoflop.ingest.textlog import Shape, TextFormat
+from isoflop.ingest.reading.textlog import Shape, TextFormat
 
 VERSION = 2
 

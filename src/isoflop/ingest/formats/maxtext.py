@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Point, Truncated, Unread
-from isoflop.ingest.numbers import NUMBER, number, step_number
-from isoflop.ingest.textlog import LogFacts
+from isoflop.ingest.reading.events import Ended, Evaluation, Event, Point, Truncated, Unread
+from isoflop.ingest.reading.textlog import LogFacts
+from isoflop.ingest.words.numbers import NUMBER, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 3
 

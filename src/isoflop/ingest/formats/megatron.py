@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import (
+from isoflop.ingest.facts.experts import of_experts
+from isoflop.ingest.facts.identity import OF_EXPERTS
+from isoflop.ingest.reading.events import (
     Ended,
     Evaluation,
     Event,
@@ -22,10 +24,8 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.experts import of_experts
-from isoflop.ingest.facts import OF_EXPERTS
-from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.textlog import Shape, TextFormat, facts_of
+from isoflop.ingest.reading.textlog import Shape, TextFormat, facts_of
+from isoflop.ingest.words.numbers import number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

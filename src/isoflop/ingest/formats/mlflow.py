@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.database import opened
-from isoflop.ingest.events import Ended, Event, Facts, Identity, Remark
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.launches import launch_numbers
-from isoflop.ingest.names import loss_curve
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.runnames import named_apart
-from isoflop.ingest.settings import facts_of_settings
-from isoflop.ingest.wall_time import Times
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.database import opened
+from isoflop.ingest.reading.events import Ended, Event, Facts, Identity, Remark
+from isoflop.ingest.reading.launches import launch_numbers
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.runnames import named_apart
+from isoflop.ingest.reading.settings import facts_of_settings
+from isoflop.ingest.tables.wall_time import Times
+from isoflop.ingest.words.names import loss_curve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 12
 TAKES_MAP = True

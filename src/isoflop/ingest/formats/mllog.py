@@ -11,15 +11,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
-from isoflop.ingest.numbers import finite, json_object, number
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.events import Ended, Evaluation, Event, Facts, Point, Truncated, Unread
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.numbers import finite, json_object, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 1
 

@@ -1,7 +1,8 @@
 """A run in MLflow's older store of plain files, `mlruns/<experiment>/<run>/`.
 
-`metrics/<key>` has a line `<time> <value> <step>` for each value. ingest/mlruns.py gathers the
-files of a run into one; the values mean what they do in the database.
+`metrics/<key>` has a line `<time> <value> <step>` for each value.
+ingest/reading/mlruns.py gathers the files of a run into one; the values mean what they do in the
+database.
 """
 
 from __future__ import annotations
@@ -10,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Ended, Event, Facts, Identity, Unread, Written
 from isoflop.ingest.formats.mlflow import wide
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.numbers import encodable, number, read_json, step_number
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.settings import facts_of_settings
-from isoflop.ingest.wall_time import Times
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.events import Ended, Event, Facts, Identity, Unread, Written
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.settings import facts_of_settings
+from isoflop.ingest.tables.wall_time import Times
+from isoflop.ingest.words.numbers import encodable, number, read_json, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 10
 TAKES_MAP = True

@@ -16,8 +16,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from isoflop.ingest.numbers import NUMBER
-from isoflop.ingest.textlog import Header, Shape, TextFormat
+from isoflop.ingest.reading.textlog import Header, Shape, TextFormat
+from isoflop.ingest.words.numbers import NUMBER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

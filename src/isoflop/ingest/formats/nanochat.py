@@ -16,14 +16,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import Evaluation
-from isoflop.ingest.numbers import NUMBER, number, step_number
-from isoflop.ingest.textlog import Header, Phase, Shape, ShapeReader, TextFormat
+from isoflop.ingest.reading.events import Evaluation
+from isoflop.ingest.reading.textlog import Header, Phase, Shape, ShapeReader, TextFormat
+from isoflop.ingest.words.numbers import NUMBER, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from isoflop.ingest.events import Event
+    from isoflop.ingest.reading.events import Event
 
 VERSION = 7
 

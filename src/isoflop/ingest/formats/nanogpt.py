@@ -16,7 +16,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.config.sidecar import RunArchitecture, RunFacts, RunParams, RunSchedule
-from isoflop.ingest.events import (
+from isoflop.ingest.reading.events import (
     Ended,
     Evaluation,
     Event,
@@ -27,8 +27,8 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import NUMBER, finite, number, step_number
-from isoflop.ingest.textlog import Shape, TextFormat
+from isoflop.ingest.reading.textlog import Shape, TextFormat
+from isoflop.ingest.words.numbers import NUMBER, finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

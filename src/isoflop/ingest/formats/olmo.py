@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from isoflop.ingest.events import (
+from isoflop.ingest.reading.events import (
     Ended,
     Evaluation,
     Event,
@@ -19,14 +19,14 @@ from isoflop.ingest.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.numbers import number, step_number
-from isoflop.ingest.textlog import LogFacts, by_line
+from isoflop.ingest.reading.textlog import LogFacts, by_line
+from isoflop.ingest.words.numbers import number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 4
 

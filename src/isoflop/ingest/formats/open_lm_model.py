@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from isoflop.ingest.events import Ended, Evaluation, Event, Facts, Remark, Unread
-from isoflop.ingest.numbers import encodable, finite, number, read_json
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.events import Ended, Evaluation, Event, Facts, Remark, Unread
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.numbers import encodable, finite, number, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 2
 

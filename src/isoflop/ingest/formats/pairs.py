@@ -16,11 +16,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Event, Remark, Truncated
 from isoflop.ingest.formats.table import blocks_of_frame, taken
-from isoflop.ingest.named_values import AS_CSV, Alike, Lines, is_of_training, is_set, value_of
-from isoflop.ingest.names import (
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.events import Event, Remark, Truncated
+from isoflop.ingest.reading.named_values import (
+    AS_CSV,
+    Alike,
+    Lines,
+    is_of_training,
+    is_set,
+    value_of,
+)
+from isoflop.ingest.reading.patterns import shape_of_line
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.tables.outline import Outline, guess, some
+from isoflop.ingest.words.names import (
     COLUMNS,
     MAY_NAME_RUNS,
     find,
@@ -30,15 +40,12 @@ from isoflop.ingest.names import (
     unit_of,
     updates_by_epoch,
 )
-from isoflop.ingest.outline import Outline, guess, some
-from isoflop.ingest.patterns import shape_of_line
-from isoflop.ingest.refused import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 8
 TAKES_MAP = True

@@ -10,16 +10,16 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest.events import Event, Facts, Point, Restart, Truncated, Unread
-from isoflop.ingest.numbers import NUMBER, finite, number, step_number
-from isoflop.ingest.settings import settings_of
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.events import Event, Facts, Point, Restart, Truncated, Unread
+from isoflop.ingest.reading.settings import settings_of
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.numbers import NUMBER, finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 2
 

@@ -20,11 +20,16 @@ from typing import TYPE_CHECKING, Final, Literal
 import polars as pl
 
 from isoflop.config.sidecar import TableColumn
-from isoflop.ingest.attempts import counted_on, with_schedules
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.branches import with_branches
-from isoflop.ingest.cells import Marks, TextTable, as_text, read_table, unique_names, without_marks
-from isoflop.ingest.events import (
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.cells import (
+    Marks,
+    TextTable,
+    as_text,
+    read_table,
+    unique_names,
+    without_marks,
+)
+from isoflop.ingest.reading.events import (
     Anew,
     CountsBy,
     CountsLines,
@@ -36,11 +41,46 @@ from isoflop.ingest.events import (
     Remark,
     Unread,
 )
-from isoflop.ingest.facts_of_rows import without_facts
-from isoflop.ingest.heads import cells_of, without_comments
-from isoflop.ingest.json_table import is_one_value, read_one_value
-from isoflop.ingest.long_tables import laid_out_by_tag, tag_and_value
-from isoflop.ingest.names import (
+from isoflop.ingest.reading.heads import cells_of, without_comments
+from isoflop.ingest.reading.json_table import is_one_value, read_one_value
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.tables.attempts import counted_on, with_schedules
+from isoflop.ingest.tables.branches import with_branches
+from isoflop.ingest.tables.facts_of_rows import without_facts
+from isoflop.ingest.tables.long_tables import laid_out_by_tag, tag_and_value
+from isoflop.ingest.tables.one_step import (
+    OWN_STEP,
+    begun_anew,
+    by_time,
+    counts_batches,
+    refuse_epochs,
+    refuse_set_to_0,
+    tell_apart,
+    without_micro_batches,
+)
+from isoflop.ingest.tables.outline import SIZES, Outline, as_points, guess, left_columns, some
+from isoflop.ingest.tables.ranks_of_rows import RANKS, rank_column, with_tokens_of_ranks
+from isoflop.ingest.tables.rivals import chosen, has_rivals
+from isoflop.ingest.tables.row_order import NeededWholeError, RowOrder
+from isoflop.ingest.tables.rows_or_runs import as_finished, refuse_rows_of_curves
+from isoflop.ingest.tables.run_columns import columns_of_runs
+from isoflop.ingest.tables.runs_facts import refuse_facts_alone
+from isoflop.ingest.tables.sets_as_rows import laid_out_by_set, naming_column
+from isoflop.ingest.tables.sizes import Sizes
+from isoflop.ingest.tables.tag_files import with_its_tag
+from isoflop.ingest.tables.token_axes import Counts
+from isoflop.ingest.tables.wall_time import Times
+from isoflop.ingest.tables.wide import (
+    BYTES,
+    EVALS,
+    ROW,
+    Faults,
+    as_numbers,
+    curves_block,
+    finished_block,
+    in_counts,
+)
+from isoflop.ingest.words.names import (
     COLUMNS,
     COUNTS,
     EVAL_LOSS,
@@ -53,46 +93,13 @@ from isoflop.ingest.names import (
     plain,
     run_column,
 )
-from isoflop.ingest.numbers import number
-from isoflop.ingest.one_step import (
-    OWN_STEP,
-    begun_anew,
-    by_time,
-    counts_batches,
-    refuse_epochs,
-    refuse_set_to_0,
-    tell_apart,
-    without_micro_batches,
-)
-from isoflop.ingest.outline import SIZES, Outline, as_points, guess, left_columns, some
-from isoflop.ingest.ranks_of_rows import RANKS, rank_column, with_tokens_of_ranks
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.rivals import chosen, has_rivals
-from isoflop.ingest.row_order import NeededWholeError, RowOrder
-from isoflop.ingest.rows_or_runs import as_finished, refuse_rows_of_curves
-from isoflop.ingest.run_columns import columns_of_runs
-from isoflop.ingest.runs_facts import refuse_facts_alone
-from isoflop.ingest.sets_as_rows import laid_out_by_set, naming_column
-from isoflop.ingest.sizes import Sizes
-from isoflop.ingest.tag_files import with_its_tag
-from isoflop.ingest.token_axes import Counts
-from isoflop.ingest.wall_time import Times
-from isoflop.ingest.wide import (
-    BYTES,
-    EVALS,
-    ROW,
-    Faults,
-    as_numbers,
-    curves_block,
-    finished_block,
-    in_counts,
-)
+from isoflop.ingest.words.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 48
 TAKES_MAP = True

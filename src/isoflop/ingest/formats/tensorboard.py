@@ -14,20 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Event, Facts, Remark, Truncated, Written
-from isoflop.ingest.names import (
-    COLUMNS,
-    eval_sets,
-    eval_sets_in_bytes,
-    find,
-    loss_curve,
-    may_be_loss,
-    no_curve,
-    plain,
-)
-from isoflop.ingest.numbers import LARGEST_STEP, encodable, number, read_json
-from isoflop.ingest.protobuf import (
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.events import Event, Facts, Remark, Truncated, Written
+from isoflop.ingest.reading.protobuf import (
     BYTES,
     EIGHT,
     FOUR,
@@ -38,14 +27,25 @@ from isoflop.ingest.protobuf import (
     floats,
     walk,
 )
-from isoflop.ingest.settings import settings_of
-from isoflop.ingest.textlog import facts_of
+from isoflop.ingest.reading.settings import settings_of
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.words.names import (
+    COLUMNS,
+    eval_sets,
+    eval_sets_in_bytes,
+    find,
+    loss_curve,
+    may_be_loss,
+    no_curve,
+    plain,
+)
+from isoflop.ingest.words.numbers import LARGEST_STEP, encodable, number, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 8
 RUN_IS_FOLDER = True

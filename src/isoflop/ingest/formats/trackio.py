@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.cells import frame_of_records
-from isoflop.ingest.database import opened
-from isoflop.ingest.events import Event, Facts, Identity, Remark, Unread
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.numbers import json_object
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.runnames import named_apart
-from isoflop.ingest.settings import facts_of_settings
-from isoflop.ingest.wall_time import Times, time_in
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.cells import frame_of_records
+from isoflop.ingest.reading.database import opened
+from isoflop.ingest.reading.events import Event, Facts, Identity, Remark, Unread
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.runnames import named_apart
+from isoflop.ingest.reading.settings import facts_of_settings
+from isoflop.ingest.tables.wall_time import Times, time_in
+from isoflop.ingest.words.numbers import json_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 9
 TAKES_MAP = True

@@ -12,20 +12,20 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from isoflop.ingest import names
-from isoflop.ingest.cells import CELL_SHOWN
-from isoflop.ingest.events import Evaluation, Event, Facts, LeftOutRows, Point, Unread
-from isoflop.ingest.names import evaluated, tokens_seen
-from isoflop.ingest.numbers import encodable, finite, number, step_number, whole_number
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.textlog import facts_of
-from isoflop.ingest.wide import NO_STEP
+from isoflop.ingest.reading.cells import CELL_SHOWN
+from isoflop.ingest.reading.events import Evaluation, Event, Facts, LeftOutRows, Point, Unread
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.tables.wide import NO_STEP
+from isoflop.ingest.words import names
+from isoflop.ingest.words.names import evaluated, tokens_seen
+from isoflop.ingest.words.numbers import encodable, finite, number, step_number, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 6
 COUNTER: Final = names.COUNTER

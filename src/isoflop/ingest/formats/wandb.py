@@ -16,19 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
-from isoflop.ingest.blocks import Block
-from isoflop.ingest.events import Ended, Event, Facts, Identity, Truncated, Unread
 from isoflop.ingest.formats.table import blocks_of_frame
-from isoflop.ingest.numbers import encodable, read_json
-from isoflop.ingest.protobuf import BYTES, EIGHT, PAD, VARINT, Fields, floats, walk
-from isoflop.ingest.refused import RefusedError
-from isoflop.ingest.settings import facts_of_settings
+from isoflop.ingest.reading.blocks import Block
+from isoflop.ingest.reading.events import Ended, Event, Facts, Identity, Truncated, Unread
+from isoflop.ingest.reading.protobuf import BYTES, EIGHT, PAD, VARINT, Fields, floats, walk
+from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.settings import facts_of_settings
+from isoflop.ingest.words.numbers import encodable, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from isoflop.config.sidecar import TableMap
-    from isoflop.ingest.source import RawFile
+    from isoflop.ingest.reading.source import RawFile
 
 VERSION = 11
 TAKES_MAP = True

@@ -1,0 +1,1 @@
+"""Plausibility of whole runs, once all their facts are merged."""

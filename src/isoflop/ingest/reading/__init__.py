@@ -1,0 +1,1 @@
+"""From bytes to blocks of records: files, archives, databases, cells, lines, and settings."""
