@@ -58,7 +58,7 @@ from isoflop.ingest.tables.one_step import (
     tell_apart,
     without_micro_batches,
 )
-from isoflop.ingest.tables.outline import SIZES, Outline, as_points, guess, left_columns, some
+from isoflop.ingest.tables.outline import Outline, as_points, guess, left_columns, some
 from isoflop.ingest.tables.ranks_of_rows import RANKS, rank_column, with_tokens_of_ranks
 from isoflop.ingest.tables.rivals import chosen, has_rivals
 from isoflop.ingest.tables.row_order import NeededWholeError, RowOrder
@@ -87,6 +87,7 @@ from isoflop.ingest.words.names import (
     FINAL_LOSS,
     MAY_NAME_RUNS,
     REWARDED,
+    SIZES,
     find_count,
     may_be_loss,
     of_rewards,

@@ -20,9 +20,9 @@ from isoflop.ingest.reading.cells import frame_of_records
 from isoflop.ingest.reading.events import Event, Facts, Remark
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.reading.settings import facts_of_settings, settings_of
-from isoflop.ingest.tables.outline import SIZES
 from isoflop.ingest.words.names import (
     ALL_STEPS,
+    SIZES,
     find,
     loss_by_words,
     may_be_loss,

@@ -14,7 +14,7 @@ from isoflop.ingest.facts.experts import of_experts
 from isoflop.ingest.facts.identity import OF_EXPERTS
 from isoflop.ingest.reading.textlog import facts_of
 from isoflop.ingest.words.model_types import of_model_type
-from isoflop.ingest.words.names import counted_by_words
+from isoflop.ingest.words.names import SIZES, counted_by_words
 from isoflop.ingest.words.numbers import finite
 
 if TYPE_CHECKING:
@@ -76,8 +76,6 @@ NAMES: Final = {
 }  # fmt: skip
 """By fact, the names it goes by, the plainest last part of a dotted one; the first known wins."""
 
-_SIZES: Final = frozenset({"params.total", "params.active", "params.nonembedding"})
-"""Facts whose names are known by their words, too."""
 WORDS: Final = frozenset({"schedule.kind", "dataset"})
 FLAGS: Final = frozenset({"architecture.tied", "architecture.gated"})
 DEEPEST: Final = 12
@@ -102,7 +100,7 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
         if count >= MOST:
             break
         for fact, names in NAMES.items():
-            called = name in names or (fact in _SIZES and counted_by_words(name) == fact)
+            called = name in names or (fact in SIZES and counted_by_words(name) == fact)
             if called and (known := _typed(fact, value)) is not None:
                 by_fact.setdefault(fact, {}).setdefault(name, []).append(known)
     facts: dict[str, Any] = {}

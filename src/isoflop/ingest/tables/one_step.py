@@ -20,7 +20,7 @@ from isoflop.ingest.reading.cells import as_text
 from isoflop.ingest.reading.events import Excluded, LeftOutRows, Remark
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.attempts import have_died, jumps, numbered, set_to_0
-from isoflop.ingest.tables.outline import SIZES, as_line
+from isoflop.ingest.tables.outline import as_line
 from isoflop.ingest.tables.ranks_of_rows import ranks_by
 from isoflop.ingest.tables.rows_or_runs import as_finished, may_be_finished
 from isoflop.ingest.tables.same_step import (
@@ -37,6 +37,7 @@ from isoflop.ingest.tables.wall_time import COLUMNS as TIMES
 from isoflop.ingest.tables.wide import BYTES, EVALS, ROW, are_rounded, as_numbers
 from isoflop.ingest.words.names import (
     SEEDS,
+    SIZES,
     find_count,
     find_epoch,
     is_of_launches,

@@ -24,6 +24,7 @@ from isoflop.ingest.words.names import (
     FINAL_LOSS,
     MAY_NAME_RUNS,
     PER_PARAMETER,
+    SIZES,
     UNIQUE,
     counts_embeddings,
     counts_parameters,
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 
 COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
-SIZES: Final = ("params.total", "params.nonembedding", "params.active")
-"""What tells how large a finished run's model is, in this order."""
 LEAST_LOSS: Final = 0.1
 """What some losses of a column are above where they are those of a language: others are beside."""
 TRIED: Final = 1000

@@ -15,7 +15,6 @@ from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.facts_of_rows import with_facts
 from isoflop.ingest.tables.outline import (
     OF_POINTS,
-    SIZES,
     as_factor,
     as_line,
     as_points,
@@ -27,6 +26,7 @@ from isoflop.ingest.tables.wide import as_numbers
 from isoflop.ingest.words.names import (
     COLUMNS,
     MAY_NAME_RUNS,
+    SIZES,
     find_batch,
     find_compute,
     find_epoch,

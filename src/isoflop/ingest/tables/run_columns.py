@@ -15,10 +15,11 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.reading.refused import RefusedError
-from isoflop.ingest.tables.outline import SIZES, as_line
+from isoflop.ingest.tables.outline import as_line
 from isoflop.ingest.tables.wide import as_numbers
 from isoflop.ingest.words.names import (
     COLUMNS,
+    SIZES,
     eval_sets,
     eval_sets_in_bytes,
     find,

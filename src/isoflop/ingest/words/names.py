@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _kept = lru_cache(maxsize=1 << 14)
 """Keeps what a name means: each block of a file asks it of each of its names anew."""
 
+SIZES: Final = ("params.total", "params.nonembedding", "params.active")
+"""What tells how large a model is, in this order."""
 COLUMNS: Final = {
     "step": (
         "train/global_step", "trainer/global_step", "global_step", "iteration", "train/step",
