@@ -121,7 +121,10 @@ def _has_progress_bar(text: str) -> int:
 
 def _has_keras_bar(text: str) -> int:
     """Tell the bar of Keras with a loss behind it."""
-    bar = r"[0-9]+/[0-9]+ (?:\[[=>.]+\]|[━ ]+) [^\n]{0,40}/(?:step|epoch) - (?:[^\n]* - )?loss: "
+    bar = (
+        r"[0-9]+/[0-9]+ (?:\[[=>.]+\]|[\u2501 ]+) [^\n]{0,40}/(?:step|epoch) - "
+        r"(?:[^\n]* - )?loss: "
+    )
     return int("loss: " in text and re.search(bar, text) is not None)
 
 
