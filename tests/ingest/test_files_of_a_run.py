@@ -471,6 +471,54 @@ def test_counts_of_ranks_that_are_known_up_to_an_early_end_alone_are_asked_for(
     assert ends(tables)[0][1] == 2000 * PER_STEP
 
 
+def runs_of_ranks(name: str, apart: int, lower: float = 0.0) -> dict[str, str]:
+    """Write a table in which each of two ranks has a run, as where each opened one of a tracker."""
+    return {
+        "history.csv": csv(
+            [
+                {"run": f"a-{name}{rank}"}
+                | row
+                | {"tokens": row["tokens"] // 2 + apart * rank}
+                | {"train_loss": row["train_loss"] - lower * rank}
+                for rank in range(2)
+                for row in noisy(5e7, rank)
+            ]
+        )
+    }
+
+
+def test_runs_of_one_file_that_are_ranks_by_their_names_are_one(tmp_path: Path) -> None:
+    """Each was a finished run, with the tokens of a rank."""
+    tables = read(tmp_path, runs_of_ranks("rank", apart=1))
+    assert ends(tables) == [(5e7, 2000 * PER_STEP + 1, loss(2000, 5e7), None)]
+    note = str(reasons(tables)["history.csv"])
+    assert "'a-rank0' to 'a-rank1' are 2 ranks of one run" in note
+    way = note.rpartition("in sweep.yaml, ")[2].partition(";")[0]
+    rules = f"{OPEN}{way.replace('<its name>', 'b')}\n"
+    assert len(ends(read(tmp_path / "b", runs_of_ranks("rank", apart=1), rules))) == 2
+    without = f'{OPEN}exclude: [{{match: "a-rank1", reason: a rank}}]\n'
+    (kept,) = ends(read(tmp_path / "c", runs_of_ranks("rank", apart=1), without))
+    assert kept[1] == 2000 * PER_STEP // 2
+
+
+def test_runs_of_ranks_that_count_alike_ask_whose_tokens_these_are(tmp_path: Path) -> None:
+    files = runs_of_ranks("rank", apart=0)
+    with pytest.raises(MissingFactError, match="tokens of all 2 ranks") as told:
+        read(tmp_path, files)
+    answer = f'runs: [{{match: "a-rank0", tokens_per_step: {PER_STEP}}}]'
+    assert f"<{PER_STEP // 2} or {PER_STEP} if each of 2 ranks counts its apart>" in str(told.value)
+    tables = read(tmp_path / "b", files, f"{OPEN}{answer}\n")
+    assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
+
+
+@pytest.mark.parametrize(("name", "lower"), [("r", 0.0), ("rank", 0.02), ("rank6", 0.0)])
+def test_runs_of_one_file_that_are_no_ranks_stay_apart(
+    name: str, lower: float, tmp_path: Path
+) -> None:
+    """Other losses than noise gives, and ranks of adapters, are those of runs."""
+    assert len(ends(read(tmp_path, runs_of_ranks(name, apart=1, lower=lower)))) == 2
+
+
 @pytest.mark.parametrize("ranks", [(64, 128), (0, 2), (1, 2)])
 def test_ranks_of_adapters_are_runs(ranks: tuple[int, int], tmp_path: Path) -> None:
     """Ranks of a job are numbered from 0 without gaps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Log:
     record : facts by their dotted names, of a file that is the record of one run with its losses.
     settles : the log of the one run that its settings are of.
     doubts : why its run cannot be used as long as sweep.yaml does not say more.
-    ranks : how many ranks count the same tokens in a file each, of one of them or of all.
+    ranks : by the name of a run in it, how many ranks count the same tokens, each of them apart,
+        which are of one of them or of all.
     """
 
     file: RawFile
@@ -47,7 +48,7 @@ class Log:
     record: Mapping[str, Any] | None = None
     settles: str | None = None
     doubts: tuple[str, ...] = ()
-    ranks: int = 1
+    ranks: Mapping[str, int] = field(default_factory=dict)
 
     def rejected(self, reason: str) -> Log:
         """Give the file up."""

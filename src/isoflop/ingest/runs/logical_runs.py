@@ -445,12 +445,13 @@ def _way_apart(parts: Sequence[Part]) -> str:
 
 
 def _tokens_of_ranks(parts: Sequence[Part]) -> Iterator[Missing]:
-    """Ask whose tokens ranks count that each wrote a file and count alike."""
+    """Ask whose tokens ranks count that each have a log and count alike."""
     for part in parts:
-        if part.log.ranks > 1 and part.run.counted is not None:
-            ranks, rate = part.log.ranks, part.run.counted[1]
+        ranks = part.log.ranks.get(part.run.name, 1)
+        if ranks > 1 and part.run.counted is not None:
+            rate = part.run.counted[1]
             yield Missing(
-                f"number of tokens of all {ranks} ranks in a step (each has a file, and all count "
+                f"number of tokens of all {ranks} ranks in a step (each has a log, and all count "
                 f"the same: of one rank or of all together)",
                 f"tokens_per_step: <{rate:.10g} or {rate * ranks:.10g} if each of {ranks} ranks "
                 f"counts its own>",

@@ -1,7 +1,8 @@
 """Files of one run, one a rank: `N0/rank0.csv`, `N0.rank1.jsonl`, torchrun's `attempt_0/1/`.
 
-As where all ranks write to one file, the losses of the first rank are kept. Tokens that ranks count
-apart are added. What all count alike is of a rank or of all of them: tokens per step say which.
+So are runs of one file whose names say so, as where each rank opened a run of a tracker. As where
+all ranks write to one file, the losses of the first rank are kept. Tokens that ranks count apart
+are added. What all count alike is of a rank or of all of them: tokens per step say which.
 Ranks are numbered from 0 without gaps, have one rate, and a mean loss differs between them by
 noise: files of other numbers, as of the ranks of adapters, are runs. What may be ranks by all that
 but for its name (`gpu0.csv`), or for an end that a lost buffer or another horizon makes earlier, is
@@ -47,7 +48,8 @@ DECAYED: Final = 0.05
 
 
 def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
-    """Keep the log of the first rank of each run whose ranks wrote a file each."""
+    """Keep the log of the first rank of each run whose ranks wrote a file, or have a run, each."""
+    logs = [_with_runs_joined(log, sidecar) for log in logs]
     groups: dict[object, dict[tuple[int, int], int]] = defaultdict(dict)
     for place, log in enumerate(logs):
         for key, rank in _ranked(log):
@@ -81,6 +83,60 @@ def with_ranks_joined(logs: Sequence[Log], sidecar: SweepFile) -> list[Log]:
                 )
                 joined[at] = logs[at].ignored(why)
     return joined
+
+
+def _with_runs_joined(log: Log, sidecar: SweepFile) -> Log:
+    """Keep the first of the runs of one log that are the ranks of one by their names."""
+    if log.fate != "used" or log.parsed is None or len(log.parsed.runs) < 2:
+        return log
+    groups: dict[object, dict[tuple[int, int], ParsedRun]] = defaultdict(dict)
+    for run in log.parsed.runs:
+        *_, told = [None, *_RANK.finditer(run.name)]
+        is_ruled = (
+            side.stated_run(sidecar, run.name) is not None
+            or side.exclusion(sidecar, run.name, (log.file.name,)) is not None
+        )
+        if told is not None and run.steps is not None and not is_ruled:
+            around = (run.name[: told.start(1)], run.name[told.end(1) :])
+            groups[around].setdefault((0, int(told[1])), run)
+    for ranks in groups.values():
+        if not _is_job([*ranks]):
+            continue
+        of_job = [_alone(log, run) for _, run in sorted(ranks.items())]
+        if _are_one_run(of_job):
+            log = _with_job(log, of_job, sidecar)
+    return log
+
+
+def _alone(log: Log, run: ParsedRun) -> Log:
+    """Give a log with one of its runs."""
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    kept = log.parsed.records.filter(pl.col("run") == run.name)
+    return replace(log, parsed=replace(log.parsed, runs=(run,), kept=kept), reason=None)
+
+
+def _with_job(log: Log, of_job: Sequence[Log], sidecar: SweepFile) -> Log:
+    """Leave the first of some runs in a log, with the tokens of all."""
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    first = of_job[_first(range(len(of_job)), of_job)]
+    joined = _with_tokens(first, [each for each in of_job if each is not first], sidecar)
+    assert joined.parsed is not None  # noqa: S101  it has the records of the first
+    name, names = _run(first).name, [_run(each).name for each in of_job]
+    runs = tuple(
+        _run(joined) if run.name == name else run
+        for run in log.parsed.runs
+        if run.name == name or run.name not in names
+    )
+    others = log.parsed.records.filter(~pl.col("run").is_in(names))
+    words = (
+        f"'{names[0]}' to '{names[-1]}' are {len(names)} ranks of one run by their names, and the "
+        f"losses of '{name}' are read; if each is a run, name it in {side.SIDECAR}, "
+        f"runs: [{{{side.rule_for(names[-1])}, run: <its name>}}]"
+    )
+    parsed = replace(log.parsed, runs=runs, kept=pl.concat([others, joined.parsed.records]))
+    ranks = {**log.ranks, **joined.ranks}
+    noted = replace(log, parsed=parsed, key=None, ranks=ranks).noted(words)
+    return noted if joined.reason is None else noted.noted(f"'{name}': {joined.reason}")
 
 
 def _first(places: Sequence[int], logs: Sequence[Log]) -> int:
@@ -269,10 +325,11 @@ def _counted_alike(
     told: dict[str, side.Fact] = {}
     for facts in run.facts:
         told |= side.leaves(facts, "log")
-    told |= side.declared_facts(sidecar, log.file.stem, (name,), (log.file.stem,))
+    called = run.name or log.file.stem
+    told |= side.declared_facts(sidecar, called, (name,), (called, log.file.stem))
     known = told.get("tokens_per_step")
     if known is None or run.counted is None:
-        return replace(log, ranks=ranks)
+        return replace(log, ranks={run.name: ranks})
     if abs(run.counted[1] * ranks / float(known.value) - 1) > SAME:
         return log
     scaled = log.parsed.records.with_columns(pl.col(*counts) * ranks)
