@@ -2,7 +2,9 @@
 
 Megatron-LM and -Core, -DeepSpeed, NeoX, Megatron-Bridge and NeMo 2 differ in the order and number
 of the pairs between bars, so a line is read by its keys. `lm loss` is the mean since the last
-line; losses of experts' balance and of further predicted tokens are other keys. D is samples
+line; losses of experts' balance and of further predicted tokens are other keys. NeMo 2 counts its
+updates from 0 and repeats `val_loss`, the last one measured, on each line. NeoX says behind each
+argument whether it is a default. D is samples
 times context: a batch that ramps up is counted rightly. The argument dump tells shape, batch and
 schedule; parameters are printed per shard and add up.
 """
@@ -30,7 +32,7 @@ from isoflop.ingest.words.numbers import number, step_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 10
+VERSION = 11
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -38,6 +40,7 @@ _VALID = re.compile(
     r"(?P<step>[0-9]+)(?: on (?P<of>validation|test) set)?[^|]*\|(?P<pairs>.*)"
 )
 _ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
+_ORIGIN = re.compile(r"\.*(?:default|updated)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
 _SHARD = re.compile(
     r"number of parameters on (?:\(tensor, pipeline\) )?model parallel rank "
@@ -50,7 +53,8 @@ _RESUMED = re.compile(
 )
 _LOADING = re.compile(r"loading (?:distributed )?checkpoint from .* at iteration ([0-9]+)")
 _CRASHED = ("Traceback (most recent call last)", "CUDA out of memory")
-_LOSSES: Final = ("lm loss", "lm_loss", "reduced_train_loss")
+_NEMO: Final = "reduced_train_loss"
+_LOSSES: Final = ("lm loss", "lm_loss", _NEMO)
 _ARGUMENTS: Final = {
     "num_layers": "architecture.layers",
     "hidden_size": "architecture.d_model",
@@ -66,6 +70,7 @@ _ARGUMENTS: Final = {
     "padded_vocab_size": "architecture.vocab_size",
     "seq_length": "architecture.seq_len",
     "global_batch_size": "batch",
+    "train_batch_size": "batch",
     "lr": "schedule.lr_peak",
     "min_lr": "schedule.lr_end",
     "lr_decay_style": "schedule.kind",
@@ -88,6 +93,7 @@ class Reader:
         self._told: dict[str, Any] | None = None
         self._sets: set[str] = set()
         self._loading: int | None = None
+        self._measured_last: str | None = None
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -103,8 +109,11 @@ class Reader:
             if step is None:
                 yield Unread()
                 return
-            yield from self.begin(step_number(matches[0][2]))
-            yield _point(step, _pairs(line[matches[0].end() :]))
+            of, pairs = step_number(matches[0][2]), _pairs(line[matches[0].end() :])
+            from_zero = _NEMO in pairs
+            yield from self.begin(of + 1 if from_zero and of is not None else of)
+            yield _point(step + from_zero, pairs)
+            yield from self._measured(step, pairs.get("val_loss"))
         elif match := _VALID.search(line):
             yield from self._evaluated(match)
         elif match := _RESUMED.search(line):
@@ -130,6 +139,13 @@ class Reader:
     def end(self) -> Iterator[Event]:
         """Tell what stands after the last record."""
         yield from self.begin() if self._told is not None else ()
+
+    def _measured(self, step: int, text: str | None) -> Iterator[Event]:
+        """Tell a new validation loss of NeMo's: it was measured before the line's update."""
+        value = number(text)
+        if value is not None and text != self._measured_last:
+            yield Evaluation(step, "validation", value)
+            self._measured_last = text
 
     def _evaluated(self, match: re.Match[str]) -> Iterator[Event]:
         """Take in a line of validation; its perplexity says the same as its loss."""
@@ -159,7 +175,7 @@ class Reader:
         elif match := _VOCABULARY.search(line):
             self._facts["architecture.vocab_size"] = number(match[1])
         elif match := _ARGUMENT.match(line.rstrip("\n")):
-            self._arguments[match[1]] = match[2].strip()
+            self._arguments[match[1]] = _ORIGIN.sub("", match[2].strip())
 
     def _values(self) -> dict[str, Any]:
         """Give all that is known as facts."""
@@ -211,6 +227,8 @@ def _layers(given: Mapping[str, str]) -> dict[str, Any]:
     shape: dict[str, Any] = {}
     if "untie_embeddings_and_output_weights" in given:
         shape["architecture.tied"] = given["untie_embeddings_and_output_weights"] != "True"
+    if "no_weight_tying" in given:
+        shape["architecture.tied"] = given["no_weight_tying"] != "True"
     if given.get("group_query_attention") == "False":
         # the number of groups, 1, is not used then
         shape["architecture.kv_heads"] = number(given.get("num_attention_heads"))
@@ -245,9 +263,9 @@ def _point(step: int, pairs: Mapping[str, str]) -> Event:
     return Point(
         step,
         tokens=values["consumed tokens"],
-        samples=values["consumed samples"],
+        samples=values["consumed samples"] or values["consumed_samples"],
         train_loss=next((values[name] for name in _LOSSES if name in pairs), None),
-        lr=values["learning rate"],
+        lr=values["learning rate"] if "learning rate" in pairs else values["lr"],
         grad_norm=values["grad norm"],
         step_seconds=seconds,
     )
@@ -255,7 +273,8 @@ def _point(step: int, pairs: Mapping[str, str]) -> Event:
 
 _NUMBERS: Final = (
     "consumed samples", "consumed tokens", "elapsed time per iteration (s)",
-    "elapsed time per iteration (ms)", "learning rate", "grad norm", *_LOSSES,
+    "elapsed time per iteration (ms)", "learning rate", "grad norm", "consumed_samples", "lr",
+    *_LOSSES,
 )  # fmt: skip
 
 

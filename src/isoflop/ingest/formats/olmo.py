@@ -3,6 +3,8 @@
 A record is closed by the line after it; one that the end of the file leaves open counts where it
 has every value of the record before it, and is dropped as cut where it has not.
 Tokens are taken where they are exact (OLMo), not where they are rounded (OLMo-core's `1.2B`).
+Evaluations stand below a line of their own, without a step, and are of the last one printed: in
+OLMo as `eval/<set>/CrossEntropyLoss=`, in OLMo-core as `<set>/CE loss=` below `Finished lm evals`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from isoflop.ingest.reading.events import (
     Truncated,
     Unread,
 )
-from isoflop.ingest.reading.textlog import LogFacts, by_line
+from isoflop.ingest.reading.textlog import LogFacts, OneRank, by_line
 from isoflop.ingest.words.numbers import number, step_number
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 4
+VERSION = 5
 
 _STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
 _PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")
@@ -56,6 +58,8 @@ _COLUMNS: Final = {
     "throughput/total_tokens": "tokens",
 }
 _EVALUATION = re.compile(r"eval/(?:lm/)?([^/]+)/(?:CrossEntropyLoss|CE loss)")
+_EVALUATED = re.compile(r"Finished \S+ evals in [0-9.,]+ seconds\. Metrics:\s*$")
+_EVALUATED_SET = re.compile(r"([^/]+)/CE loss")
 
 
 def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG001
@@ -74,6 +78,9 @@ class _Console:
         self._step: int | None = None
         self._pairs: dict[str, str] = {}
         self._usual: set[str] = set()
+        self._last: tuple[int, float | None] | None = None
+        self._evaluated = False
+        self._ranks = OneRank()
 
     def end(self) -> Iterator[Event]:
         """Tell the record that the end of the file leaves open, or that it was cut."""
@@ -86,13 +93,20 @@ class _Console:
         elif self._pairs:
             yield Truncated()
 
-    def line(self, line: str) -> Iterator[Event]:
+    def line(self, labelled: str) -> Iterator[Event]:
         """Take in a line; one that is no part of the open record closes it."""
-        pair = _PAIR.match(line) if self._step is not None else None
-        if pair is not None:
+        line = self._ranks.of(labelled, _STEP)
+        if line is None:
+            return
+        pair = _PAIR.match(line)
+        if pair is not None and self._step is not None:
             self._pairs[pair[1].strip()] = pair[2]
             return
+        if pair is not None and self._last is not None:
+            yield from self._evaluation(pair[1].strip(), pair[2])
+            return
         yield from self._close()
+        self._evaluated = _EVALUATED.search(line) is not None
         if match := _STEP.search(line):
             self._step = step_number(match[1])
             if self._step is None:
@@ -112,9 +126,21 @@ class _Console:
         if self._step is not None and self._pairs:
             yield from self._facts.news()
             yield from _record(self._step, self._pairs)
+            self._last = self._step, number(self._pairs.get("throughput/total_tokens"))
             if any(name in _COLUMNS for name in self._pairs):
                 self._usual = {name for name in self._pairs if name in _COLUMNS}
         self._step, self._pairs = None, {}
+
+    def _evaluation(self, name: str, text: str) -> Iterator[Event]:
+        """Tell a loss that stands below no step."""
+        match = _EVALUATION.fullmatch(name)
+        if match is None and self._evaluated:
+            match = _EVALUATED_SET.fullmatch(name)
+        if match is None or self._last is None:
+            return
+        step, tokens = self._last
+        value = number(text)
+        yield Unread() if value is None else Evaluation(step, match[1], value, tokens=tokens)
 
 
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:

@@ -163,6 +163,9 @@ LINES_COUNTED: Final = 10_000
 LEAST_CELLS: Final = 4
 """Cells in both of the first rows from which names with a colon or an equals sign are believed."""
 
+RANK_LABEL: Final = r"(?:\[[A-Za-z]{0,8}[0-9]{1,5}\]:?|(?:[a-z]+[-_]?)?[0-9]{1,5}:)?"
+"""What a launcher may write before a line."""
+
 PATTERNS: Final = (
     Pattern(
         "git-lfs pointer",
@@ -288,7 +291,7 @@ PATTERNS: Final = (
     Pattern(
         "olmo",
         words=("[step=",),
-        line=re.compile(r"\[step=\d+/(?:\d+|\?\?\?)[^\]\n]*\]\n +[a-z][^=\n]*=\S"),
+        line=re.compile(rf"\[step=\d+/(?:\d+|\?\?\?)[^\]\n]*\]\n{RANK_LABEL} +[a-z][^=\n]*=\S"),
     ),
     Pattern(
         "hf_stdout",
@@ -386,8 +389,11 @@ PATTERNS: Final = (
     ),
     Pattern(
         "composer",
-        words=("[batch=",),
-        line=re.compile(r"\[batch=[0-9]+/[0-9]+\]:?\s*\n\s+Train \S"),
+        words=("[batch=", "[token=", "[sample="),
+        line=re.compile(
+            r"\[(?:batch|token|sample)=[0-9]+(?:/[0-9]+)?\]:?[^\S\n]*\n"
+            rf"{RANK_LABEL}\s+Train \S"
+        ),
     ),
     Pattern(
         "nanotron",

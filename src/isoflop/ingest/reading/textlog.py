@@ -348,6 +348,33 @@ def ranked(events: Iterable[Event], line: str) -> Iterator[Event]:
         yield event._replace(rank=rank) if isinstance(event, Point | Evaluation) else event
 
 
+class OneRank:
+    """Takes the label of a rank off each line, and leaves out the lines of all ranks but one.
+
+    That is the rank of the first record: what is put together from several lines must come from
+    one process. Lines without a label are nobody's, and stay.
+    """
+
+    def __init__(self) -> None:
+        self._rank: str | None = None
+
+    def of(self, line: str, head: re.Pattern[str]) -> str | None:
+        """Give a line without its label; None where another rank printed it.
+
+        Parameters
+        ----------
+        line : a line of the log.
+        head : what begins a record.
+        """
+        match = _RANK.match(line)
+        if match is None:
+            return line
+        rank, rest = match[1] or match[2], line[match.end() :]
+        if self._rank is None and head.search(rest):
+            self._rank = rank
+        return rest.removeprefix(":") if self._rank in {None, rank} else None
+
+
 def by_line(file: RawFile, line: Callable[[str], Iterator[Event]]) -> Generator[Event, None, bool]:
     """Yield what each whole line tells; a last line that was cut is said to be.
 
