@@ -297,7 +297,7 @@ FORMAT = TextFormat(
     shapes=(_shape("s", "step_seconds"), _shape("ms", "step_ms")),
     reader=Reader,
     triggers=(
-        " ....", "padded vocab ", "number of parameters on ", "estimated model parameters",
+        " ...", "padded vocab ", "number of parameters on ", "estimated model parameters",
         "Total number of parameters", "successfully loaded ", "checkpoint from ", "valid",
         "test loss", "test results",
     ),
