@@ -55,6 +55,9 @@ class GatesSettings(Section):
     high_loss: AtMost = AtMost(action="exclude", most=6.0)
     """Final loss [nat/token] of a run with more than 10 tokens per parameter. A run that passes
     `trend` is told of and not left out, where most of that trend's runs end below."""
+    low_start: AtLeast = AtLeast(action="warn", least=0.69)
+    """First training loss [nat/token] of a log that begins within the first fiftieth of its steps:
+    a model that is not trained yet has ln V, and ln 2 or more."""
     trend: AtMost = AtMost(action="exclude", most=8.0)
     """Distance of ln(final loss) from a robust plane in ln N and ln D over the sweep, in robust
     standard deviations, where it is also above 0.3; of 8 or more finished runs of one text and

@@ -65,7 +65,7 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
     tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a", steps=100))})
     assert set(tables.gates["verdict"]) == {"passed"}
     assert set(tables.gates["check"]) == {
-        "uniform_guess", "duplicate", "impossible_loss", "train_eval_gap",
+        "uniform_guess", "low_start", "duplicate", "impossible_loss", "train_eval_gap",
         "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "tokens_per_param",
         "flops_ratio", "params_of_shape",
         "schedule_done", "hole", "not_finite_inside", "few_digits", "peak_rates",
@@ -208,6 +208,34 @@ def test_replayed_steps_that_differ_are_noted(tmp_path: Path) -> None:
     lines += [{"kind": "resume", "step": 30}, train_line(32, 3.0), train_line(40, 3.0)]
     notes = row(ingest(tmp_path / "s", {"a.jsonl": jsonl(lines)}).runs, "run", "a")["notes"]
     assert "replayed steps differ by up to" in notes
+
+
+def falling(first: float, last: float, begin: int = 10) -> str:
+    """Write a table of a run of 1,000 steps."""
+    fall = (first - last) / (1000 - begin)
+    rows = (f"a,{s},{s}e6,1e8,{first - fall * (s - begin):.4f}\n" for s in range(begin, 1001, 10))
+    return "run,step,D,N,T\n" + "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "verdict"),
+    [
+        (falling(0.09, 0.04), "constant", ["warned"]),
+        (falling(1.39, 0.04), "constant", ["passed"]),  # four letters
+        (falling(0.09, 0.04), "cooldown", []),
+        (falling(0.09, 0.04, begin=30), "constant", []),
+    ],
+)
+def test_a_loss_that_begins_below_any_guess_is_told_of(
+    text: str, kind: str, verdict: list[str], tmp_path: Path
+) -> None:
+    """A loss that is divided by 128 accumulation steps looks like a good one."""
+    sidecar = f"{POINTS}, train_loss: T}}}}\nfacts: {{schedule: {{kind: {kind}, tokens: 1.0e9}}}}\n"
+    tables = ingest(tmp_path / "s", {"t.csv": text}, sidecar)
+    judged = tables.gates.filter(pl.col("check") == "low_start")
+    assert judged["verdict"].to_list() == verdict
+    notes = str(row(tables.runs, "run", "a")["notes"])
+    assert ("begins at 0.09 nats at step 10" in notes) == (verdict == ["warned"])
 
 
 def test_an_eval_loss_that_rises_where_no_training_loss_is_logged(tmp_path: Path) -> None:

@@ -112,23 +112,24 @@ def test_cross_entropy_that_was_measured_elsewhere_is_not_the_loss(
 
 @pytest.mark.parametrize(
     ("weight", "more"),
-    [(0.5, 0.15), (1.0, -0.1), (0.8, 0.9)],
-    ids=["a mixture", "less a term", "now above and now below"],
+    [(0.5, 0.15), (1.0, -0.1), (0.8, 0.9), (1 / 128, 0.001)],
+    ids=["a mixture", "less a term", "now above and now below", "divided by accumulation"],
 )
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(("place", "name"), [(0, "ce_loss"), (1, "ce_loss"), (0, "ce")])
 def test_a_loss_below_the_cross_entropy_that_it_goes_along_with_is_asked_about(
-    tmp_path: Path, weight: float, more: float, place: int
+    tmp_path: Path, weight: float, more: float, place: int, name: str
 ) -> None:
     """A student's loss weighs its cross entropy; both maps are read as they say."""
     noise = np.random.default_rng(0).normal(0, 0.2, 31)
     told = [(step, 5 - step / 20 + noise[step]) for step in range(1, 31)]
     lines = [f"{s},{s * 524288},{weight * ce + more:.6f},{ce:.6f}" for s, ce in told]
-    files = {"a.csv": "\n".join(["step,tokens,loss,ce_loss", *lines]) + "\n"}
-    with pytest.raises(EmptySweepError, match="goes up and down with 'ce_loss'") as asked:
+    files = {"a.csv": "\n".join([f"step,tokens,loss,{name}", *lines]) + "\n"}
+    with pytest.raises(EmptySweepError, match=f"goes up and down with '{name}'") as asked:
         ingest(tmp_path / "s", files, SIZED)
     maps = [line.strip() for line in str(asked.value).split("\n") if "table: {" in line]
     losses = ingest(tmp_path / "m", files, f"{SIZED}{maps[place]}\n").curves["train_loss"]
-    assert losses[-1] == pytest.approx(told[-1][1] if place == 0 else weight * told[-1][1] + more)
+    last = told[-1][1] if place == 0 else weight * told[-1][1] + more
+    assert losses[-1] == pytest.approx(last, abs=1e-6)
 
 
 def test_cross_entropy_alone_is_the_loss(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PARAMETER: Final = 10.0
 """A run with more is well trained, whatever its size: `high_loss` says nothing of one with less."""
+START: Final = 0.02
+"""Share of a run's steps within which a model has hardly learnt."""
 LEAST_SPIKE: Final = 0.1
 """A lower spike is none, however quiet the lines around it are [nat/token]."""
 SAMPLES: Final = 500
@@ -160,6 +162,19 @@ def _high_loss(run: Measured) -> Finding | None:
         run.final,
         f"final loss {run.final:.3f} nats after {tokens / params:.3g} tokens per parameter: "
         f"another unit, or not the loss of this model?",
+    )
+
+
+def _low_start(run: Measured) -> Finding | None:
+    first, step, last = (run.curve[name] for name in ("first_train", "first_step", "last_step"))
+    # a cooldown begins at a trained model
+    if first is None or step > START * last or run.fact("schedule.kind") == "cooldown":
+        return None
+    return Finding(
+        first,
+        f"its training loss begins at {first:.3g} nats at step {step}, where a model that is not "
+        f"trained yet has ln V, the logarithm of its vocabulary: divided by accumulation steps, "
+        f"another unit, or a model trained before?",
     )
 
 
@@ -524,6 +539,8 @@ CHECKS: Final = (
           "the cross-entropy of a uniform guess", _of_each(_uniform_guess)),
     Check("high_loss", "final loss of a run with D > 10 N", "nat/token",
           "20 of 81 histories of OLMo's ladder end at 9.1 to 9.6 nats", _of_each(_high_loss)),
+    Check("low_start", "first training loss, of a log that begins with its run", "nat/token",
+          "the cross-entropy of a uniform guess among two tokens", _of_each(_low_start)),
     Check("trend", "distance of the final loss from the trend in N and D, 0 within 0.3 of ln L",
           "robust sigma",
           "bisquare regression of ln L on ln N and ln D", _trend),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 MEASURES: Final = (
     "tokens", "last_step", "last_is_nan", "nans", "points", "flops_6nd", "flops_logged",
-    "first_train", "last_train", "train_losses", "first_eval", "last_eval", "eval_losses",
+    "first_train", "first_step", "last_train", "train_losses",
+    "first_eval", "last_eval", "eval_losses",
     "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "begun_again",
     "died_at_once", "spike",
     "decimals", "curve", "impossible", "rates", "least_rate", "most_rate",
@@ -91,6 +92,7 @@ def _along_a_curve() -> dict[str, pl.Expr]:
         "flops_6nd": pl.col("flops_6nd").max(),
         "flops_logged": pl.col("flops_logged").max(),
         "first_train": train.first(),
+        "first_step": pl.col("step").filter(pl.col("train_loss").is_not_null()).first(),
         "last_train": train.last(),
         "train_losses": train.len(),
         "first_eval": evals.first(),
@@ -321,7 +323,7 @@ class Stretches:
             match name:
                 case "nans" | "points" | "train_losses" | "eval_losses" | "rates":
                     told[name] += value
-                case "first_train" | "first_eval":
+                case "first_train" | "first_step" | "first_eval":
                     told[name] = value if told[name] is None else told[name]
                 case "least_rate":
                     told[name] = value if told[name] is None else min(told[name], value)

@@ -34,11 +34,12 @@ COLUMNS: Final = {
     ),
     "train_loss": (
         "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/xent",
-        "train_cross_entropy_loss", "train_ce_loss", "train_xent", "train/loss",
-        "train_loss", "training_loss", "train/lm_loss", "lm-loss-training/lm_loss", "lm_loss",
+        "train_cross_entropy_loss", "train_ce_loss", "train_xent", "train/ce", "train_ce",
+        "train/loss", "train_loss", "training_loss", "train/lm_loss",
+        "lm-loss-training/lm_loss", "lm_loss",
         "reduced_train_loss", "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step",
         "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
-        "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent",
+        "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent", "ce",
     ),
     "lr": (
         "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",
@@ -104,7 +105,7 @@ SECONDS_A_DAY: Final = 86_400.0
 COMPUTE_UNITS: Final = (1e12, 1e15, 1e18, 1e15 * SECONDS_A_DAY, 1e21)
 """What compute may be in, teraFLOPs to zettaFLOPs, and petaFLOP/s-days among them."""
 
-CROSS_ENTROPY: Final = ("cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent")
+CROSS_ENTROPY: Final = ("cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent", "ce")
 """Names of what a loss in training may have other terms beside."""
 
 COUNTS: Final = (
