@@ -163,3 +163,35 @@ def test_arguments_of_neox_say_whether_they_are_defaults(tmp_path: Path) -> None
     facts = parsed.runs[0].facts[0]
     assert (facts.architecture.d_model, facts.architecture.tied) == (768, False)
     assert (facts.batch, facts.schedule.kind) == (256, "cosine")
+
+
+def nanotron(steps: range, per_step: int, before: int = 0, batch: int = 400) -> str:
+    banner = (
+        "12/21 01:39:51 [INFO|DP=0|TP=0|host]: mbs: 4 | grad_accum: 1 | sequence_length: 4096 | "
+        f"global_batch_size: {batch} | train_steps: 1000 | start_iteration_step: {steps[0] - 1} | "
+        f"consumed_tokens_total: {before}\n"
+    )
+    return banner + "".join(
+        f"12/21 01:39:51 [INFO|DP=0|TP=0|host]: iteration: {step} / 1000 | consumed_tokens: "
+        f"{(before + (step - steps[0] + 1) * per_step) / 1e6:.3g}M | global_batch_size: 1.64M | "
+        f"grad_norm: 0.112 | lm_loss: {4 - step / 500:.3g} | lr: 0.0001\n"
+        for step in steps
+    )
+
+
+def test_nanotron_counts_tokens_from_the_launch(tmp_path: Path) -> None:
+    at = 100 * 400 * 4096
+    text = nanotron(range(1, 101), 400 * 4096) + nanotron(range(101, 201), 800 * 4096, at, 800)
+    parsed = read(tmp_path, text, "nanotron")
+    tokens = parsed.records["tokens"].to_list()
+    assert (tokens[0], tokens[99]) == (400 * 4096, at)
+    assert (tokens[100], tokens[199]) == (at + 800 * 4096, at + 100 * 800 * 4096)
+
+
+def test_nanotron_had_another_batch_before_where_its_count_says_so(tmp_path: Path) -> None:
+    text = "".join(
+        line.replace("start_iteration_step: 499 | ", "").replace("consumed_tokens_total: 0", "")
+        for line in nanotron(range(500, 510), 400 * 4096, 2_000_000_000).splitlines(keepends=True)
+    ).replace("consumed_tokens_total: 2000000000", "")
+    parsed = read(tmp_path, text, "nanotron")
+    assert parsed.records["tokens"].to_list()[:2] == [2e9, 2e9]  # as printed, in three digits
