@@ -264,6 +264,13 @@ PATTERNS: Final = (
         line=re.compile(rf"(?m)^s:\d+ (?:trl|tel|eval):{NUMBER}(?= lr:|$)"),
     ),
     Pattern(
+        "llmc_stdout",
+        words=(")| norm ",),
+        line=re.compile(
+            rf"\bstep +[0-9]+/[0-9]+ \| loss {NUMBER} \([^)|\n]{{1,20}}\)\| norm {NUMBER} "
+        ),
+    ),
+    Pattern(
         "build_nanogpt",
         words=(
             " train ",
