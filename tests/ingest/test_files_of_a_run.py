@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -506,7 +507,7 @@ def test_runs_of_ranks_that_count_alike_ask_whose_tokens_these_are(tmp_path: Pat
     with pytest.raises(MissingFactError, match="tokens of all 2 ranks") as told:
         read(tmp_path, files)
     answer = f'runs: [{{match: "a-rank0", tokens_per_step: {PER_STEP}}}]'
-    assert f"<{PER_STEP // 2} or {PER_STEP} if each of 2 ranks counts its apart>" in str(told.value)
+    assert f"<{PER_STEP // 2} or {PER_STEP} if each of 2 ranks counts its own>" in str(told.value)
     tables = read(tmp_path / "b", files, f"{OPEN}{answer}\n")
     assert ends(tables) == [(5e7, 2000 * PER_STEP, loss(2000, 5e7), None)]
 
@@ -1096,12 +1097,28 @@ def test_a_record_that_sweep_yaml_names_is_a_run(tmp_path: Path) -> None:
     assert (curve[3], named[3]) == (None, loss(2000, 5e7, 0.05))
 
 
+@pytest.mark.parametrize("share", [0.4, 0.05])
+def test_a_moving_average_of_a_log_is_no_run(share: float, tmp_path: Path) -> None:
+    """Plots have one beside them; another seed's average is of another run."""
+    files = {"a/log.csv": csv(noisy(5e7, 0))}
+    for seed, runs in ((0, 1), (1, 2)):
+        averaged = [dict(row) for row in noisy(5e7, seed)]
+        for before, row in pairwise(averaged):
+            row["train_loss"] = before["train_loss"] + share * (
+                row["train_loss"] - before["train_loss"]
+            )
+        for row in averaged:
+            row["train_loss"] = round(row["train_loss"], 6)
+        there = files | {"plots/x_smoothed.csv": csv(averaged)}
+        assert len(ends(read(tmp_path / str(seed), there))) == runs
+
+
 def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:
     files = {"a.csv": csv(rows(5e7)), "a_small.csv": csv(rows(5e7)[::5]), "b.csv": csv(rows(2.5e7))}
     tables = read(tmp_path, files)
     assert [run[0] for run in ends(tables)] == [2.5e7, 5e7]
     (reason,) = tables.runs["reason"].drop_nulls()
-    assert "all its 8 losses are those of run 'a' at these steps: a copy?" in reason
+    assert "all its 8 losses are those of run 'a' at these steps, or a moving average" in reason
     another = csv([row | {"train_loss": loss(row["step"] + 1, 5e7)} for row in rows(5e7)[::5]])
     stopped = csv(rows(5e7)[:20:2])
     for place, other in enumerate((another, stopped)):

@@ -356,6 +356,9 @@ def test_rows_of_the_same_steps_for_every_n_are_rather_curves(tmp_path: Path) ->
         ({"lr": (3e-2, 3e-5)}, None),
         ({"lr": (0.5, 1.0)}, None),  # multiples
         ({"optim.lr": (1e-3, 2e-3)}, (1e-3, 2e-3)),
+        ({"optimizer.learning_rate": (1e-3, 2e-3)}, (1e-3, 2e-3)),
+        ({"config.optimizer.lr": (1e-3, 2e-3), "lr": (0.0, 0.0)}, (1e-3, 2e-3)),
+        ({"optimizer/learning_rate": (1e-3, 2e-3)}, None),  # logged
         ({"lr": (1e-3, 2e-3)}, (1e-3, 2e-3)),
         ({"peak_lr": (1e-7, 2e-7)}, (1e-7, 2e-7)),  # it says so
     ],

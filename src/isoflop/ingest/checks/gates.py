@@ -254,7 +254,10 @@ def _duplicate(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
                 f"logged twice?"
             )
             if run.run.name in thinned:
-                words = f"all its {steps} losses are those of run '{other}' at these steps: a copy?"
+                words = (
+                    f"all its {steps} losses are those of run '{other}' at these steps, or a "
+                    f"moving average of these: a copy?"
+                )
             yield place, Finding(float(steps), words)
             continue
         if place in rows:

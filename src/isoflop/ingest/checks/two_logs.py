@@ -46,6 +46,12 @@ SIGMAS: Final = 4.0
 """Standard errors up to which a mean difference is a batch's noise."""
 COARSEST: Final = 0.06
 """More than what a loss with one digit behind the point is off."""
+SMOOTHED: Final = 20
+"""Steps from which a moving average is told by what it goes along with."""
+MOST_SHARE: Final = 0.95
+"""Share of a new loss in a moving average beyond which it is hardly one."""
+CLEAR: Final = 3.0
+"""Times by which moves of an average are larger than the rounding that they may differ by."""
 _HALF: Final = 0.51
 """Digits of the last place by which a number and its rounded one differ, and a float's rest."""
 
@@ -76,18 +82,9 @@ def logged_twice(
                 curves[place] = _losses(runs[place])
         longer = max(_span(curves[first]), _span(curves[second]))
         if is_copy(runs[first], runs[second]):
-            units = {at: _place(curves[at]["train_loss"].to_numpy()) for at in (first, second)}
-            few, many = sorted((first, second), key=lambda at: (curves[at].height, -units[at], -at))
-            steps = next(filter(None, (
-                _agree(curves[few], curves[many], least)
-                for least, unit in CHANCE.items() if units[few] <= unit
-            )), 0)  # fmt: skip
-            # up to its next line it has all of the other's stretch: not so a run that stopped
-            interval = _span(curves[few]) / max(curves[few].height - 1, 1)
-            has_less = curves[few].height < curves[many].height or units[few] > units[many]
-            is_thinned = steps == curves[few].height and has_less
-            if is_thinned and _span(curves[few]) + interval >= longer:
-                twice[few] = many, steps
+            if (copied := _copied((first, second), curves)) is not None:
+                copy, original, steps = copied
+                twice[copy] = original, steps
         elif steps := _agree(curves[first], curves[second]) or _averaged(
             runs, (first, second), curves
         ):
@@ -101,6 +98,51 @@ def logged_twice(
                 if steps := _agree_until_restart(curves[part], curves[all_of_it]):
                     twice[part] = all_of_it, steps
     return twice
+
+
+def _copied(
+    pair: tuple[int, int], curves: Mapping[int, pl.DataFrame]
+) -> tuple[int, int, int] | None:
+    """Tell which of two logs of one format is a copy of the other, and of how many steps."""
+    first, second = pair
+    units = {at: _place(curves[at]["train_loss"].to_numpy()) for at in pair}
+    few, many = sorted(pair, key=lambda at: (curves[at].height, -units[at], -at))
+    steps = next(filter(None, (
+        _agree(curves[few], curves[many], least)
+        for least, unit in CHANCE.items() if units[few] <= unit
+    )), 0)  # fmt: skip
+    if not steps:
+        smooth = _smoother(curves[first], curves[second])
+        return None if smooth is None else (pair[smooth], pair[1 - smooth], curves[first].height)
+    # up to its next line it has all of the other's stretch: not so a run that stopped
+    interval = _span(curves[few]) / max(curves[few].height - 1, 1)
+    has_less = curves[few].height < curves[many].height or units[few] > units[many]
+    is_thinned = steps == curves[few].height and has_less
+    longer = max(_span(curves[at]) for at in pair)
+    return (few, many, steps) if is_thinned and _span(curves[few]) + interval >= longer else None
+
+
+def _smoother(first: pl.DataFrame, second: pl.DataFrame) -> int | None:
+    """Tell which of two curves is the other one's moving average, as plots have; None: neither.
+
+    Each value of such an average is so far from the last as a share of the distance of the new loss
+    from there, the same share at all steps, to the digits that are printed.
+    """
+    if first.height != second.height or first.height < SMOOTHED:
+        return None
+    if not first["step"].equals(second["step"]):
+        return None
+    both = [curve["train_loss"].to_numpy() for curve in (first, second)]
+    for place, (smooth, raw) in enumerate((both, both[::-1])):
+        moves, apart = np.diff(smooth), raw[1:] - smooth[:-1]
+        square = float(apart @ apart)
+        share = float(moves @ apart) / square if square else 0.0
+        rounding = _HALF * (2 * _place(smooth) + _place(raw)) + SINGLE * float(abs(raw).max())
+        moved = share * float(np.std(apart))
+        is_exact = float(abs(moves - share * apart).max()) <= rounding
+        if 0.0 < share < MOST_SHARE and moved > CLEAR * rounding and is_exact:
+            return place
+    return None
 
 
 def is_copy(run: Run, other: Run) -> bool:

@@ -87,7 +87,7 @@ def _rates_of_settings(raw: pl.DataFrame, compute: pl.Series | None) -> str | No
     A tracker's table has both under one name, in its settings and its summary; a rate that stands
     alone is one of settings where all are as large as peaks are.
     """
-    rates = [name for name in raw.columns if plain(name) in COLUMNS["lr"]]
+    rates = [name for name in raw.columns if _is_called_rate(plain(name))]
     settings = [name for name in rates if _OF_SETTINGS.match(name)]
     if settings:
         return settings[0] if len(settings) == 1 else None
@@ -104,6 +104,11 @@ def _rates_of_settings(raw: pl.DataFrame, compute: pl.Series | None) -> str | No
         if (spread["rate"] > SPREAD).any():
             return None
     return named[0]
+
+
+def _is_called_rate(name: str) -> bool:
+    """Tell whether a column is a rate, an optimiser's among nested settings included."""
+    return name in COLUMNS["lr"] or re.sub("^optim(?:izer)?/", "", name) in _RATES
 
 
 def _are_rates(cells: pl.Series, _: pl.Series | None) -> bool:
