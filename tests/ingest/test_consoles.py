@@ -195,3 +195,24 @@ def test_nanotron_had_another_batch_before_where_its_count_says_so(tmp_path: Pat
     ).replace("consumed_tokens_total: 2000000000", "")
     parsed = read(tmp_path, text, "nanotron")
     assert parsed.records["tokens"].to_list()[:2] == [2e9, 2e9]  # as printed, in three digits
+
+
+def test_columns_of_composer_are_known_in_tables(tmp_path: Path) -> None:
+    names = (
+        "_step,time/batch,time/token,loss/train/total,loss/train/lbl,"
+        "metrics/train/LanguageCrossEntropy,metrics/train/LanguagePerplexity,"
+        "lr-DecoupledAdamW/group0,metrics/eval/c4/LanguageCrossEntropy"
+    )
+    rows = [
+        f"{at},{at},{at * 2048},{5.3 - at / 10},0.3,{5.0 - at / 10},148.4,0.0003,"
+        f"{'4.75' if at == 4 else ''}"
+        for at in range(1, 5)
+    ]
+    parsed = read(tmp_path, "\n".join([names, *rows, ""]), "table")
+    trained = parsed.records.filter(parsed.records["kind"] == "train")
+    assert trained["step"].to_list() == [1, 2, 3, 4]
+    assert trained["tokens"].to_list() == [2048, 4096, 6144, 8192]
+    assert trained["train_loss"].to_list() == [4.9, 4.8, 4.7, 4.6]
+    assert trained["lr"].to_list() == [3e-4] * 4
+    evals = parsed.records.filter(parsed.records["kind"] == "eval")
+    assert evals.select("step", "value").rows() == [(4, 4.75)]

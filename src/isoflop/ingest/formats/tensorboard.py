@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 8
+VERSION = 9
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 STEPS_REPEAT: Final = True

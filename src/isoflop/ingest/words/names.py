@@ -24,26 +24,30 @@ SIZES: Final = ("params.total", "params.nonembedding", "params.active")
 COLUMNS: Final = {
     "step": (
         "train/global_step", "trainer/global_step", "global_step", "iteration", "train/step",
-        "training_step", "num_updates", "step", "iter", "iters", "_step", "steps",
+        "training_step", "num_updates", "time/batch", "step", "iter", "iters", "_step",
+        "steps",
     ),
     "tokens": (
         "throughput/total_tokens", "optim/total_tokens", "total_tokens", "tokens_seen",
         "consumed_tokens", "train/num_input_tokens_seen", "num_input_tokens_seen",
         "train/num_tokens", "num_tokens", "train/tokens", "ntokens_seen", "n_tokens",
-        "training_tokens", "train_tokens", "tokens", "d",
+        "training_tokens", "train_tokens", "time/token", "tokens", "d",
     ),
     "train_loss": (
+        "train/languagecrossentropy",
         "train/crossentropyloss", "train/cross_entropy_loss", "train/ce_loss", "train/xent",
         "train_cross_entropy_loss", "train_ce_loss", "train_xent", "train/ce", "train_ce",
         "train/loss", "train_loss", "training_loss", "train/lm_loss",
         "lm-loss-training/lm_loss", "lm_loss",
         "reduced_train_loss", "loss_metrics/global_avg_loss", "train/loss_step", "train_loss_step",
-        "loss/train", "loss/out", "training/loss", "loss_per_nonpadding_target_token", "loss",
+        "loss/train", "loss/train/total", "loss/out", "training/loss",
+        "loss_per_nonpadding_target_token", "loss",
         "cross_entropy_loss", "cross_entropy", "ce_loss", "xent_loss", "xent", "ce",
     ),
     "lr": (
         "train/learning_rate", "optim/learning_rate_group0", "optim/lr_(group_0)", "train/lr",
         "optim/lr", "learning_rate", "learning-rate", "lr", "lr-adamw",
+        "lr-decoupledadamw/group0", "lr-adamw/group0", "lr-decoupledlionw/group0",
     ),
     "grad_norm": (
         "train/grad_norm", "optim/total_grad_norm", "optim/grad_norm", "grad_norm", "grad-norm",
@@ -135,6 +139,7 @@ _POWER: Final = r"(?:10\^|1e)\+?0?(3|6|9|12)"
 EVAL_LOSS: Final = (
     "eval/loss", "val/loss", "valid/loss", "validation/loss", "test/loss_validation", "val_loss",
     "eval_loss", "valid_loss", "validation_loss", "loss/val", "loss/eval", "loss/validation",
+    "eval/languagecrossentropy",
     "lm_loss_validation", "validation_metrics/loss", "lm-loss-validation/lm_loss_validation",
 )  # fmt: skip
 """Names of the loss on a file's one eval set."""
@@ -157,8 +162,8 @@ BITS_PER_BYTE: Final = tuple(
 `bytes_per_token` says how many a token has; `bpc` alone is often of training."""
 
 _OF_SET = re.compile(
-    r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|ce_loss|loss|lm_loss)"
-    r"|lm_loss_validation-((?:(?!_ppl$|_vs_).)+)"
+    r"(?:eval|val|valid|validation)/(?:lm/)?(.+)/(?:crossentropyloss|languagecrossentropy|ce_loss|loss"
+    r"|lm_loss)|lm_loss_validation-((?:(?!_ppl$|_vs_).)+)"
 )
 
 
