@@ -6,9 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
+from isoflop.ingest.inspection import inspect
+from isoflop.ingest.reading.json_table import has_columns
 from isoflop.ingest.sweep import EmptySweepError
-from tests.ingest.samples import ingest, row
+from tests.ingest.samples import ingest, row, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,3 +235,25 @@ def test_runs_in_json_without_tokens_are_asked_for_them(tmp_path: Path) -> None:
     rule = f"runs: [{{match: points.json, {table.replace('<tokens of each run>', '1e8')}}}]\n"
     tables = ingest(tmp_path / "s", files, SIDECAR + rule)
     assert tables.runs.filter(tables.runs["run"] != "small")["tokens"].to_list() == [1e8, 1e8]
+
+
+def test_runs_by_name_without_tokens_ask_for_these(tmp_path: Path) -> None:
+    """They were no known format, while a list of the same was asked for its tokens."""
+    runs = {
+        name: {"n_params": size, "best_val": 4.0 - place / 5, "final_val_loss": 4.1 - place / 5}
+        for place, (name, size) in enumerate([("tiny", 2e6), ("small", 4e6), ("large", 8e6)])
+    }
+    write(tmp_path / "s", {"r.json": json.dumps(runs, indent=1)})
+    asked = yaml.safe_load(inspect(tmp_path / "s").sidecar_text())["table"]
+    assert (asked["columns"]["run"], asked["columns"]["params.total"]) == ("run", "n_params")
+    counted = asked | {"rows": "runs"}
+    counted["columns"] = {key: its for key, its in asked["columns"].items() if key != "step"} | {
+        "tokens": {"formula": "20 * n_params"}
+    }
+    known = yaml.safe_dump({"title": "t", "table": counted})
+    told = ingest(tmp_path / "t", {"r.json": json.dumps(runs, indent=1)}, known).runs
+    assert told.select("run", "tokens").rows() == [
+        ("large", 1.6e8), ("small", 8e7), ("tiny", 4e7)
+    ]  # fmt: skip
+    other = {"sizes": {"a": {"n_params": 2e6}}, "summary": {"val_loss": 3.0}}
+    assert not has_columns(json.dumps(other))

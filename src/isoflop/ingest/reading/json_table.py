@@ -76,7 +76,9 @@ def has_columns(text: str) -> bool:
     if split := _COLUMNS.search(text):
         names += re.findall(r'"([^"\n]{1,200})"', split[1])
     losses = any(map(may_be_loss, names))
-    rows = text.lstrip().startswith("[") and any(find(size, names) for size in SIZES)
+    rows = any(find(size, names) for size in SIZES) and (
+        text.lstrip().startswith("[") or (losses and bool(_runs_by_name(json_object(text))))
+    )
     return losses and (
         rows or any(find(axis, names) for axis in _AXES) or _LISTED.search(text) is not None
     )
@@ -457,6 +459,8 @@ def _records(told: Any) -> list[dict[str, Any]]:
         return [row for row in told if isinstance(row, dict)] if _are_rows(told) else []
     if not isinstance(told, dict):
         return []
+    if runs := _runs_by_name(told):
+        return runs
     inner = [value for value in told.values() if _are_rows(value)]
     if len(inner) == 1:  # rows under a name, {"runs": [...]}
         return list(inner[0])
@@ -467,6 +471,18 @@ def _records(told: Any) -> list[dict[str, Any]]:
             single = {name: value for name, value in told.items() if name not in columns}
             return [{**single, **row} for row in _rows_of_columns(columns)]
     return [told]
+
+
+def _runs_by_name(told: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Lay out an object of nothing but runs with a size and a loss each; empty of any other."""
+    runs = told or {}
+    if len(runs) < LEAST_RUNS or not all(isinstance(run, dict) for run in runs.values()):
+        return []
+    sized = all(
+        any(find(size, run) for size in SIZES) and any(map(may_be_loss, run))
+        for run in runs.values()
+    )
+    return [{"run": name, **run} for name, run in runs.items()] if sized else []
 
 
 def _columns(told: Mapping[str, Any]) -> dict[str, Any] | None:
