@@ -144,6 +144,12 @@ def epochs(step: int) -> str:
     return f"Epoch {step // 100 + 1} step {step % 100} loss {loss(step)}"
 
 
+def training_epochs(step: int) -> str:
+    """llama-recipes prints so."""
+    epoch, inner = step // 100 + 1, step % 100
+    return f"Training Epoch: {epoch}/4, step {inner}/100 completed (loss: {loss(step)})"
+
+
 def sets(step: int) -> str:
     return f"step {step} | train {loss(step)}" + f" | val {loss(step)}" * (step % 50 == 0)
 
@@ -157,6 +163,7 @@ def sets(step: int) -> str:
         (two_axes, "several steps, 'iter', 'step'"),
         (two_kinds, "several losses, 'loss', 'train loss': say"),
         (epochs, "'step' counts anew in every epoch (3 times)"),
+        (training_epochs, "'step' counts anew in every epoch (3 times)"),
         (lambda s: f"step {s} loss {loss(s)} (5.5)", "several losses"),
         (lambda s: f"step {s} loss {loss(s)} tokens 512", "does not rise"),
     ],

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 8
+VERSION = 9
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""

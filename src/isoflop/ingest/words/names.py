@@ -261,7 +261,10 @@ def counts_parameters(name: str) -> bool:
 
 def find_epoch(names: Iterable[str]) -> str | None:
     """Find the column that counts epochs."""
-    return next((name for name in names if plain(name) in {"epoch", "epochs"}), None)
+    return next((name for name in names if plain(name) in _EPOCHS), None)
+
+
+_EPOCHS: Final = frozenset({"epoch", "epochs", "train_epoch", "training_epoch"})
 
 
 def updates_by_epoch(epoch: str, first: object, step: str) -> str:
