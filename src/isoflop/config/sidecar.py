@@ -106,6 +106,10 @@ class RunParams(Finite):
     """Without input embedding, with head (Porian)."""
     active: Size | None = None
     """Those that one token goes through, in a mixture of experts."""
+    of_ranks: Size | None = None
+    """Sum over the ranks whose parameters a log prints, where that may not be all of them."""
+    unsummed: str | None = None
+    """Why it may not be."""
 
 
 class RunSchedule(Finite):

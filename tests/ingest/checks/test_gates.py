@@ -671,6 +671,7 @@ def test_inspect_tells_which_checks_speak(tmp_path: Path) -> None:
 def ramped(declared: str, stages: list[int], steps: int = 200) -> str:
     """What Megatron prints of a run whose batch is 4, 8 and 12 for 60 samples or more each."""
     arguments = {
+        "tensor_model_parallel_size": 1, "pipeline_model_parallel_size": 1,
         "seq_length": 64, "global_batch_size": 16, "train_samples": 16 * steps,
         "rampup_batch_size": declared,
     }  # fmt: skip

@@ -31,6 +31,7 @@ ONE = "title: t\nruns: [{match: '*.log', run: one}]\nfacts: {batch: 4}\n"
 def megatron(steps: Iterable[int], hour: int, loss: float, *, timed: bool = True) -> str:
     """What Megatron prints of some steps, from an hour on; its loss is that of the part."""
     lines = [
+        "using world size: 1, tensor-model-parallel size: 1, pipeline-model-parallel size: 1",
         " number of parameters on (tensor, pipeline) model parallel rank (0, 0): 16000",
         "  seq_length ...................................... 64",
         "  train_iters ..................................... 100",

@@ -42,6 +42,8 @@ MORE_SHAPE: Final = (
 """What a shape may have besides."""
 ALTERNATIVES: Final = {"schedule.steps": "schedule.tokens", "batch": "tokens_per_step"}
 """Stating the first in sweep.yaml also replaces the second, where the log gives that one."""
+OF_RANKS: Final = ("params.of_ranks", "params.unsummed")
+"""What a log has of its ranks' parameters where that may not be all, and why."""
 OPEN_SCHEDULES: Final = ("constant", "unknown")
 """Kinds of schedule without a length: any point of a constant rate is as good as the last."""
 SAME: Final = 0.01
@@ -261,7 +263,9 @@ def identify(
     facts = _merge(recorded, declared, notes, conflicts, way_apart)
     notes += _without_wrong_defaults(facts)
     architecture = _complete_architecture(facts)
-    _count_params(facts, architecture or _complete_architecture(facts, any_context=True))
+    shape = architecture or _complete_architecture(facts, any_context=True)
+    notes += _settle_ranks(facts, shape)
+    _count_params(facts, shape)
     conflicts += _impossible_counts(facts)
     conflicts += [] if sure_of_size else _too_small(facts)
     if counted_batch is not None and not {"batch", "tokens_per_step"} & facts.keys():
@@ -330,6 +334,7 @@ def _missing(
             if f"architecture.{key}" not in facts and key not in ("d_head", "seq_len")
         ]
         shape = ", ".join(f"{key}: <...>" for key in lacking)
+        of_ranks = facts.get("params.unsummed")
         if "architecture.uncounted" in facts:
             uncounted = facts["architecture.uncounted"]
             line = (
@@ -337,13 +342,17 @@ def _missing(
             )
             if uncounted == ROUTED_ALONE:
                 line = "architecture: {experts: <experts of a block>}   # or " + line
+            of_some = "" if of_ranks is None else f"; {of_ranks.value}"
             yield Missing(
-                f"number of parameters (its shape does not give it: {uncounted.value})", line
+                f"number of parameters (its shape does not give it: {uncounted.value}{of_some})",
+                line,
             )
             return
+        why = "" if of_ranks is None else f" ({of_ranks.value})"
+        what = "embedding included" if of_ranks is None else "over all ranks"
         yield Missing(
-            "number of parameters",
-            f"params: {{total: <embedding included>}}   # or architecture: {{{shape}}}",
+            f"number of parameters{why}",
+            f"params: {{total: <{what}>}}   # or architecture: {{{shape}}}",
         )
     open_ended = facts.get("schedule.kind", Fact("", "")).value in OPEN_SCHEDULES
     no_horizon = needs_schedule and not open_ended and "schedule.tokens" not in facts
@@ -396,7 +405,7 @@ def _merge(
     facts: dict[str, Fact] = {}
     for source in recorded:
         for name, fact in source.items():
-            known = facts.get(name)
+            known = _before(facts, name)
             if known is not None and known.source == fact.source and _differ(known, fact):
                 conflicts.append(
                     f"its logs disagree on {name} ({known.value} and {fact.value}), so they are "
@@ -421,6 +430,11 @@ def _merge(
     return facts
 
 
+def _before(facts: Mapping[str, Fact], name: str) -> Fact | None:
+    """Give what an earlier source says; parts of a run may print others of its ranks."""
+    return None if name in OF_RANKS else facts.get(name)
+
+
 def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
     """Take a trainer's usual shape back where it does not have the parameters that were counted.
 
@@ -432,11 +446,9 @@ def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
     shape = _complete_architecture(dict(facts))
     if not usual or printed is None or shape is None:
         return []
-    counted = counting.params(shape, "total")
-    room = SAME * counted + shape.d_model * (BIASES * shape.layers + 2)
-    left = [float(printed.value) - counted - extra for extra in (0, shape.seq_len * shape.d_model)]
-    if any(-SAME * counted <= each <= room for each in left):
+    if _reproduces(shape, float(printed.value)):
         return []
+    counted = counting.params(shape, "total")
     for name in usual:
         del facts[name]
     parts = ", ".join(name.removeprefix("architecture.") for name in usual)
@@ -444,6 +456,32 @@ def _without_wrong_defaults(facts: dict[str, Fact]) -> list[str]:
         f"N is {printed.value:.6g} by {printed.origin}, and the trainer's usual shape would "
         f"have {counted:.6g}: its {parts} are not taken for this run's"
     ]
+
+
+def _reproduces(shape: counting.Architecture, printed: float) -> bool:
+    """Tell whether a number is what a shape has, but for positions, norms and biases."""
+    counted = counting.params(shape, "total")
+    room = SAME * counted + shape.d_model * (BIASES * shape.layers + 2)
+    left = [printed - counted - extra for extra in (0, shape.seq_len * shape.d_model)]
+    return any(-SAME * counted <= each <= room for each in left)
+
+
+def _settle_ranks(facts: dict[str, Fact], shape: counting.Architecture | None) -> list[str]:
+    """Take what some ranks print for the total where the shape has as many; say where it has not.
+
+    Without a shape the reason stays among the facts, for the question.
+    """
+    printed, why = (facts.get(name) for name in OF_RANKS)
+    if printed is None or why is None or (shape is None and "params.total" not in facts):
+        return []
+    for name in OF_RANKS:
+        del facts[name]
+    if shape is None or "params.total" in facts:
+        return []
+    if _reproduces(shape, float(printed.value)):
+        facts["params.total"] = printed
+        return []
+    return [f"{why.value}: its parameters are counted from its shape"]
 
 
 def _differ(fact: Fact, other: Fact) -> bool:

@@ -6,7 +6,7 @@ line; losses of experts' balance and of further predicted tokens are other keys.
 updates from 0 and repeats `val_loss`, the last one measured, on each line. NeoX says behind each
 argument whether it is a default. D is samples
 times context: a batch that ramps up is counted rightly. The argument dump tells shape, batch and
-schedule; parameters are printed per shard and add up.
+schedule; parameters are printed per rank and add up where all ranks are there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.facts.experts import of_experts
 from isoflop.ingest.facts.identity import OF_EXPERTS
+from isoflop.ingest.facts.model_ranks import RANK_WORDS, ModelRanks
 from isoflop.ingest.reading.events import (
     Ended,
     Evaluation,
@@ -32,7 +33,7 @@ from isoflop.ingest.words.numbers import number, step_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 11
+VERSION = 12
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
@@ -42,10 +43,6 @@ _VALID = re.compile(
 _ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
 _ORIGIN = re.compile(r"\.*(?:default|updated)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
-_SHARD = re.compile(
-    r"number of parameters on (?:\(tensor, pipeline\) )?model parallel rank "
-    r"\(?([0-9]+(?:, *[0-9]+)?)\)?: *([0-9]+)"
-)
 _ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
 _BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
 _RESUMED = re.compile(
@@ -88,7 +85,7 @@ class Reader:
     def __init__(self) -> None:
         self._arguments: dict[str, str] = {}
         self._facts: dict[str, Any] = {}
-        self._shards: dict[str, float] = {}
+        self._ranks = ModelRanks()
         self._of: int | None = None
         self._told: dict[str, Any] | None = None
         self._sets: set[str] = set()
@@ -165,9 +162,9 @@ class Reader:
 
     def _take(self, line: str) -> None:
         """Take a fact from a line of the header, if it has one."""
-        if match := _SHARD.search(line):
-            self._shards[match[1]] = number(match[2]) or 0.0
-        elif match := _ESTIMATED.search(line):
+        if self._ranks.takes(line):
+            return
+        if match := _ESTIMATED.search(line):
             name = "params.nonembedding" if match[1] else "params.total"
             self._facts[name] = round((number(match[2]) or 0.0) * 1e9)
         elif match := _BILLIONS.search(line):
@@ -188,13 +185,13 @@ class Reader:
         values |= {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
         if self._sets == {"validation", "test"}:
             values["primary_eval"] = "validation"  # test is measured once, at the end
-        if self._shards:
-            values["params.total"] = sum(self._shards.values())
         values |= {name: value for name, value in self._facts.items() if value}
         if "architecture.experts" not in values:
             # printed of every model, whether it has experts or not
             values = {name: value for name, value in values.items() if name not in OF_EXPERTS}
         values |= of_experts(values, given, dump=True)
+        if "params.total" not in values:
+            values |= self._ranks.facts(given, values | _layers(given))
         return values | self._schedule(given) | _layers(given) | _ramp(given)
 
     def _schedule(self, given: Mapping[str, str]) -> dict[str, Any]:
@@ -297,7 +294,7 @@ FORMAT = TextFormat(
     shapes=(_shape("s", "step_seconds"), _shape("ms", "step_ms")),
     reader=Reader,
     triggers=(
-        " ...", "padded vocab ", "number of parameters on ", "estimated model parameters",
+        " ...", "padded vocab ", *RANK_WORDS, "estimated model parameters",
         "Total number of parameters", "successfully loaded ", "checkpoint from ", "valid",
         "test loss", "test results",
     ),
