@@ -247,7 +247,7 @@ def test_the_fact_that_is_missing_is_the_one_asked_for(tmp_path: Path) -> None:
     sidecar = """
 title: t
 table: {rows: points, columns: {step: step, tokens: D, eval_loss: loss}}
-facts: {params: {total: 1e6}, schedule: {kind: cosine, steps: 40}}
+facts: {params: {total: 1e6}, schedule: {kind: cosine, steps: 98}}
 """
     folder = write(tmp_path / "s", {"a.csv": "step,D,loss\n50,5e6,3\n100,1e7,2.5\n"}, sidecar)
     with pytest.raises(MissingFactError) as caught:

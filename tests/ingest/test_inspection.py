@@ -68,6 +68,14 @@ def test_what_all_runs_lack_is_said_once(tmp_path: Path) -> None:
     assert [set(rule) for rule in said["runs"]] == [{"match", "params"}] * 2
 
 
+def test_the_length_of_a_schedule_is_asked_of_each_run_where_they_differ(tmp_path: Path) -> None:
+    longer = "".join(f"iter {n}: loss {3.5 - n / 20}, time 1.00ms\n" for n in range(20))
+    folder = write(tmp_path / "s", {"a.log": BARE, "b.log": longer}, None)
+    said = yaml.safe_load(inspect(folder).sidecar_text())
+    assert set(said["facts"]) == {"tokens_per_step"}
+    assert [set(rule) for rule in said["runs"]] == [{"match", "params", "schedule"}] * 2
+
+
 def test_json_tells_values_origins_and_gaps(tmp_path: Path) -> None:
     files = {"a.jsonl": jsonl(run_lines("a")), "b.log": BARE, "notes.txt": "hello\n"}
     folder = write(tmp_path / "s", files, None)

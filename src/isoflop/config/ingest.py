@@ -87,6 +87,9 @@ class GatesSettings(Section):
     schedule_done: AtLeast = AtLeast(action="warn", least=0.99)
     """Share of its learning-rate schedule that the run has done. What its last loss is good for,
     losses.min_schedule_fraction decides; exclude here leaves its curve out, too."""
+    past_schedule: AtMost = AtMost(action="exclude", most=1.05)
+    """D over the length of the schedule. A run whose length is not of sweep.yaml but of its log is
+    told of and not left out: it may go on at its last rate."""
     hole: AtMost = AtMost(action="warn", most=10.0)
     """Widest distance between two training lines, or of the first from step 0, in usual ones (the
     median)."""

@@ -12,7 +12,7 @@ import yaml
 
 from isoflop.config.ingest import IngestSettings
 from isoflop.config.sidecar import SweepFile
-from isoflop.ingest.facts.identity import WINDOW_LINE
+from isoflop.ingest.facts.identity import SCHEDULE_LENGTH, WINDOW_LINE
 from isoflop.ingest.facts.sidecar import SIDECAR, read_sidecar, rule_for
 from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
@@ -196,7 +196,8 @@ def _behind_gaps(*maps: str) -> list[str]:
         return []
     return [
         "# once the gaps of its map are filled, runs of a table mostly lack these, too",
-        "# (tokens_per_step where no column counts tokens):",
+        "# (tokens_per_step where no column counts tokens; schedule under runs: where lengths",
+        "# differ):",
         f"#   facts: {OF_CURVES}",
     ]
 
@@ -318,18 +319,19 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
     for run in runs:
         for missing in run.identity.missing:
             lacking.setdefault(missing, []).append(run.name)
+    reached = {run.name: _reached(run) for run in runs}
+    apart = (SIZE, *[SCHEDULE_LENGTH] * (not _are_as_long(runs, reached)))
     shared = [
         missing.line
         for missing, names in lacking.items()
         # the runs of a sweep are of several sizes
-        if len(names) == len(runs) > 1 and not missing.fact.startswith(SIZE)
+        if len(names) == len(runs) > 1 and not missing.fact.startswith(apart)
     ]
     sets = sorted({name for run in runs if run.primary_eval is None for name in run.eval_sets})
     if sets:
         listed = ", ".join(sets)
         shared.append(f"primary_eval: {json.dumps(sets[0], ensure_ascii=False)}   # of {listed}")
     single: dict[str, list[str]] = {}
-    reached = {run.name: _reached(run) for run in runs}
     counted = count_files([run.name for run in runs])
     for missing, names in lacking.items():
         if missing.line not in shared:
@@ -338,6 +340,18 @@ def _gaps(runs: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
                 told = size_in(name, reached[name]) if sized else None
                 single.setdefault(name, []).append(told or missing.line)
     return shared, single
+
+
+def _are_as_long(runs: Sequence[Run], reached: Mapping[str, float | None]) -> bool:
+    """Tell whether one length of a schedule may be that of all runs, by their D or their steps."""
+    tokens = [count for run in runs if (count := reached[run.name]) is not None]
+    steps = [max((part.run.steps or (0, 0))[1] for part in run.parts) for run in runs]
+    lengths = tokens if len(tokens) == len(runs) else steps
+    return not lengths or max(lengths) <= AS_LONG * min(lengths)
+
+
+AS_LONG: Final = 1.05
+"""Relative length up to which runs may be of one schedule."""
 
 
 def _reached(run: Run) -> float | None:

@@ -68,7 +68,7 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
         "uniform_guess", "low_start", "duplicate", "impossible_loss", "train_eval_gap",
         "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "tokens_per_param",
         "flops_ratio", "params_of_shape",
-        "schedule_done", "hole", "not_finite_inside", "few_digits", "peak_rates",
+        "schedule_done", "past_schedule", "hole", "not_finite_inside", "few_digits", "peak_rates",
     }  # fmt: skip
     assert words(tables, "schedule_done")["value"] == 1.0
     ratio = words(tables, "flops_ratio")
@@ -746,6 +746,38 @@ def test_a_run_whose_schedule_is_not_done_is_no_observation(
     tables = ingest(tmp_path / "s", {"a.log": launch(steps, 3.5)}, sidecar)
     asked = tables.gates.filter(pl.col("check") == "tokens_per_param")
     assert asked.height == int(observed)
+
+
+@pytest.mark.parametrize(
+    ("steps", "verdict"), [(190, "passed"), (209, "passed"), (1000, "excluded")]
+)
+def test_a_run_longer_than_the_schedule_that_is_said_of_it_is_left_out(
+    tmp_path: Path, steps: int, verdict: str
+) -> None:
+    """One length for runs of several lets those that stopped halfway pass for finished."""
+    sidecar = "title: t\nfacts: {schedule: {kind: cosine, steps: 200}}\n"
+    tables = ingest(
+        tmp_path / "s", {"a.log": launch(steps, 3.5), "b.log": launch(200, 3.3)}, sidecar
+    )
+    asked = tables.gates.filter((pl.col("check") == "past_schedule") & (pl.col("run") == "a"))
+    assert asked["verdict"].to_list() == [verdict]
+    assert row(tables.runs, "run", "a")["excluded"] == (verdict == "excluded")
+    if verdict == "excluded":
+        said = "times the length of its schedule: give the runs of each length theirs"
+        assert said in row(tables.runs, "run", "a")["reason"]
+        accepted = (
+            sidecar + "overrule: [{match: a, check: past_schedule, reason: at the least rate}]\n"
+        )
+        write(tmp_path / "s", {}, accepted)
+        assert not row(ingest_sweep(tmp_path / "s", RECORD).runs, "run", "a")["excluded"]
+
+
+def test_a_run_longer_than_the_schedule_in_its_log_is_told_of(tmp_path: Path) -> None:
+    """A run may go on at its last rate."""
+    lines = run_lines("a", steps=40, schedule={**SCHEDULE, "steps": 20})
+    tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(lines)})
+    assert words(tables, "past_schedule")["verdict"] == "warned"
+    assert "2 times the length of its schedule" in row(tables.runs, "run", "a")["notes"]
 
 
 def test_how_much_was_done_before_a_log_begins_again_is_a_share_of_the_schedule(

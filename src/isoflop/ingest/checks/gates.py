@@ -474,6 +474,22 @@ def _schedule_done(run: Measured) -> Finding | None:
     )
 
 
+def _past_schedule(run: Measured) -> Finding | None:
+    share = run.schedule_done
+    if share is None:
+        return None
+    words = f"its D is {share:.4g} times the length of its schedule"
+    if not _length_is_of_log(run):
+        words += f": give the runs of each length theirs, under runs: in {side.SIDECAR}"
+    return Finding(share, words)
+
+
+def _length_is_of_log(run: Measured) -> bool:
+    """Tell whether the length of a schedule is from elsewhere than sweep.yaml."""
+    fact = run.run.identity.facts.get("schedule.tokens")
+    return fact is not None and fact.source != "sidecar"
+
+
 def _hole(run: Measured) -> Finding | None:
     widest, usual = run.curve["widest_gap"], run.curve["usual_gap"]
     if not widest or not usual:
@@ -570,6 +586,8 @@ CHECKS: Final = (
           "Kaplan et al. (2020), table 1", _of_each(_params_of_shape)),
     Check("schedule_done", "share of the schedule done", "1",
           "Hoffmann et al. (2022), section 3.1", _of_each(_schedule_done)),
+    Check("past_schedule", "D over the length of the schedule", "1",
+          "Hoffmann et al. (2022), section 3.1", _of_each(_past_schedule)),
     Check("hole", "widest distance between training lines, in usual ones", "1",
           "a log is written at equal distances", _of_each(_hole)),
     Check("not_finite_inside", "lines with NaN or infinity, finite afterwards", "line",
@@ -632,7 +650,7 @@ def judge(
         if gate.action == "off":
             continue
         low, high = _limits(gate)
-        explained = _on_trend(runs, settings) if check.name == "high_loss" else frozenset()
+        explained = _explained(check, runs, settings)
         for place, (value, words) in check.find(runs):
             run = runs[place].run
             fails = (low is not None and value < low) or (high is not None and value > high)
@@ -642,7 +660,7 @@ def judge(
             leaves_out = gate.action == "exclude" and run.reason is None
             if fails and place in explained:
                 leaves_out = False
-                words = f"{words} It is used: it lies on the trend of the sweep's runs"  # noqa: PLW2901
+                words = f"{words}{explained[place]}"  # noqa: PLW2901
             verdict = ("passed" if not fails else "accepted" if reason is not None
                        else "excluded" if leaves_out else "warned")  # fmt: skip
             rows.append({"sweep": sweep, "check": check.name, "tests": check.tests,
@@ -660,6 +678,20 @@ def judge(
         pl.col("check").replace_strict(order, list(range(len(order))), return_dtype=pl.Int64), "run"
     )
     return Judged(table, notes, {run: "; ".join(words) for run, words in excluded.items()})
+
+
+def _explained(
+    check: Check, runs: Sequence[Measured], settings: GatesSettings
+) -> Mapping[int, str]:
+    """Say of runs which a check only tells of what speaks for them."""
+    if check.name == "high_loss":
+        return dict.fromkeys(
+            _on_trend(runs, settings), " It is used: it lies on the trend of the sweep's runs"
+        )
+    if check.name == "past_schedule":
+        told = (place for place, run in enumerate(runs) if _length_is_of_log(run))
+        return dict.fromkeys(told, ". It is used: behind that end a run may go on at its last rate")
+    return {}
 
 
 def _limits(gate: Any) -> tuple[float | None, float | None]:
