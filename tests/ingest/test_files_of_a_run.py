@@ -211,6 +211,28 @@ def test_a_table_of_evaluations_of_several_runs_is_asked_about(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize("log", ["logs/{}.csv", "runs/{}/metrics.csv"])
+def test_evaluations_that_a_table_above_the_logs_names_by_run_are_of_them(
+    log: str, tmp_path: Path
+) -> None:
+    """The run is that of the last part of the log's name: each counted twice, without one half."""
+    table = [{"run": name} | row for name, size in RUNS.items() for row in evaluations(size)]
+    logs = {log.format(name): csv(rows(size)) for name, size in RUNS.items()}
+    tables = read(tmp_path / "s", {**logs, "evals.csv": csv(table)})
+    assert ends(tables) == [
+        (size, 2000 * PER_STEP, rows(size)[-1]["train_loss"], evaluations(size)[-1]["val_loss"])
+        for size in RUNS.values()
+    ]
+
+
+def test_evaluations_of_a_name_that_several_logs_have_are_of_none(tmp_path: Path) -> None:
+    """A seed's folder each: which of the two was evaluated, the table does not say."""
+    table = [{"run": "25M"} | row for row in evaluations(2.5e7)]
+    logs = {f"{seed}/25M.csv": csv(rows(2.5e7, lr=rate)) for seed, rate in (("a", 1), ("b", 2))}
+    tables = read(tmp_path / "s", {**logs, "evals.csv": csv(table)})
+    assert tables.curves.filter(pl.col("run") != "25M")["eval_loss"].null_count() == len(STEPS) * 2
+
+
 def test_each_folder_of_evaluations_is_an_eval_set(tmp_path: Path) -> None:
     files = {"runs/a.csv": csv(rows(5e7))}
     files |= {f"evals/{name}/a.csv": csv(evaluations(5e7)) for name in ("c4", "pile")}

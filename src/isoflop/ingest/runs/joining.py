@@ -28,7 +28,7 @@ def fill_each_other(parts: Sequence[Part]) -> bool:
     """Tell whether parts of a run are tables whose rows can be joined by step.
 
     Of two folders, as of two seeds, only those that sweep.yaml calls one run are; rows of finished
-    runs may stand in a folder above that of the histories.
+    runs, and evaluations alone, may stand in a folder above that of the histories.
     """
     if len(parts) < 2 or any(part.log.format != "table" or part.continues for part in parts):
         return False
@@ -43,9 +43,9 @@ def fill_each_other(parts: Sequence[Part]) -> bool:
 
 
 def _in_one_place(parts: Sequence[Part]) -> bool:
-    """Tell whether files lie in one folder, or those of finished runs above all others."""
-    folders = {folder_of(part) for part in parts if not is_end(part)}
-    above = {folder_of(part) for part in parts if is_end(part)}
+    """Tell whether files lie in one folder, or those of no curve in training above all others."""
+    folders = {folder_of(part) for part in parts if not (is_end(part) or is_evaluated(part))}
+    above = {folder_of(part) for part in parts if is_end(part) or is_evaluated(part)}
     if len(folders | above) < 2:
         return True
     return len(folders) == 1 and all(is_below(folder, each) for folder in folders for each in above)
@@ -124,6 +124,12 @@ def is_end(part: Part) -> bool:
     """Tell a row of a table of finished runs, which is of no step that it names."""
     run = part.run
     return run.status == "finished" and run.steps == (1, 1) and run.counts_tokens
+
+
+def is_evaluated(part: Part) -> bool:
+    """Tell rows of evaluations alone, at steps that they name."""
+    run = part.run
+    return not run.trains and run.steps is not None and run.status != "finished"
 
 
 def joined_by_step(parts: Sequence[Part]) -> pl.DataFrame:

@@ -36,6 +36,7 @@ from isoflop.ingest.runs.joining import (
     folder_of,
     is_below,
     is_end,
+    is_evaluated,
     joined_by_step,
     kinds_of_steps,
 )
@@ -263,9 +264,10 @@ def _by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
 
 
 def _with_ends(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
-    """Join rows of finished runs with the histories below their table that are called as they are.
+    """Join rows of a table with the histories below it that are called as their runs.
 
-    `summary.csv` names `r0` what lies in `curves/r0.csv` or in `runs/r0/metrics.csv`.
+    `summary.csv` of finished runs, or `evals.csv` of evaluations alone, names `r0` what lies in
+    `curves/r0.csv` or in `runs/r0/metrics.csv`.
     """
     below: dict[str, list[str]] = {}
     for name, of_run in parts.items():
@@ -275,7 +277,7 @@ def _with_ends(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
                 below.setdefault(piece, []).append(name)
     joined = dict(parts)
     for name, of_run in parts.items():
-        if name not in below or any(part.log.run or not is_end(part) for part in of_run):
+        if name not in below or any(part.log.run or not _has_no_curve(part) for part in of_run):
             continue
         histories = [
             each
@@ -286,6 +288,11 @@ def _with_ends(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
             del joined[histories[0]]
             joined[name] = both
     return joined
+
+
+def _has_no_curve(part: Part) -> bool:
+    """Tell rows of a finished run, or of evaluations alone of a run that a column names."""
+    return is_end(part) or (bool(part.run.name) and is_evaluated(part))
 
 
 def _apart_by_file(parts: dict[str, list[Part]]) -> dict[str, list[Part]]:
