@@ -56,6 +56,23 @@ def test_all_ranks_add_up(tmp_path: Path) -> None:
     assert (run["params_total"], run["params_total_source"]) == (2 * half, "log")
 
 
+@pytest.mark.parametrize(
+    ("kind", "copied"),
+    [("learned_absolute", True), ("PositionEmbeddingType.absolute", True), ("rope", False)],
+)
+def test_every_tensor_rank_s_copy_of_learned_positions_is_counted_once(
+    kind: str, *, copied: bool, tmp_path: Path
+) -> None:
+    share, positions = (BODY + EMBEDDING) // 2, 128 * 64 if copied else 0
+    ranks = {"(0, 0)": share + positions, "(1, 0)": share + positions}
+    told = {"position_embedding_type": kind, "max_position_embeddings": 128}
+    run = run_of(tmp_path / "a", megatron(ranks, (2, 1), **told))
+    assert run["params_total"] == BODY + EMBEDDING + positions
+    cut = {"deepspeed": "True", "sequence_parallel": "True"}
+    run = run_of(tmp_path / "b", megatron(ranks, (2, 1), **told, **cut))
+    assert run["params_total"] == BODY + EMBEDDING + 2 * positions
+
+
 @pytest.mark.parametrize("untied", ["False", "True", None])
 def test_a_last_stage_s_copy_of_a_tied_embedding_is_counted_once(
     untied: str | None, tmp_path: Path

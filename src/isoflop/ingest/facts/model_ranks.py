@@ -34,6 +34,8 @@ _ARGUMENTS: Final = (
     ("pipeline_model_parallel_size", "pipe_parallel_size"),
 )
 """What the dump of arguments calls both sizes, Megatron's name and those of 2019 and of NeoX."""
+_LEARNED: Final = ("learned_absolute", "PositionEmbeddingType.absolute")
+"""What Megatron-LM and BigScience's fork call learned positions."""
 _NAMED: Final = 4
 """Ranks that a sentence names."""
 
@@ -74,8 +76,8 @@ class ModelRanks:
         if not self._printed:
             return {}
         total = sum(self._printed.values())
-        stages = self._size(given, pipeline=True)
-        why = self._unsummed(given, self._size(given, pipeline=False), stages)
+        tensor, stages = (self._size(given, pipeline=pipeline) for pipeline in (False, True))
+        why = self._unsummed(given, tensor, stages)
         if why is None and stages is not None and stages > 1:
             tied = values.get("architecture.tied", True if "hidden_size" in given else None)
             width = values.get("architecture.d_model")
@@ -88,7 +90,7 @@ class ModelRanks:
             elif tied:
                 total -= (width or 0.0) * (words or 0.0)
         if why is None:
-            return {"params.total": total}
+            return {"params.total": total - ((tensor or 1) - 1) * _positions(given)}
         return {"params.of_ranks": total, "params.unsummed": why}
 
     def _size(self, given: Mapping[str, str], *, pipeline: bool) -> int | None:
@@ -135,6 +137,16 @@ def _names(ranks: Any) -> str:
     labels = [f"({rank}, {stage})" if stage is not None else str(rank) for rank, stage in ranks]
     more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
     return f"rank{'s' if len(labels) > 1 else ''} {', '.join(labels[:_NAMED])}{more}"
+
+
+def _positions(given: Mapping[str, str]) -> float:
+    """Give the parameters of learned positions, of which each tensor rank has a copy."""
+    if given.get("position_embedding_type") not in _LEARNED:
+        return 0.0
+    if "deepspeed" in given and given.get("sequence_parallel") == "True":
+        return 0.0  # Megatron-DeepSpeed has them cut among the ranks then
+    rows, width = (number(given.get(name)) for name in ("max_position_embeddings", "hidden_size"))
+    return (rows or 0.0) * (width or 0.0)
 
 
 def _spread(given: Mapping[str, str], tensor: int) -> str | None:

@@ -33,7 +33,7 @@ from isoflop.ingest.words.numbers import number, step_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 12
+VERSION = 13
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(
