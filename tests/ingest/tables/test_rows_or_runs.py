@@ -482,3 +482,58 @@ def test_rows_of_one_n_whose_tokens_rise_evenly_are_asked_about(
         assert mine.height == runs
         losses = tables.curves.filter(pl.col("run") != "o").drop_nulls(loss)
         assert losses.height == 30 * len(sizes)
+
+
+FEW_MODELS = (16e6, 30e6, 51e6, 81e6)
+"""N of models of which a table has several rows each."""
+
+
+def rows_of_models(tokens: str, head: str = "", cell: str = "") -> str:
+    """A table with six rows of each model, by a formula of D from N and the row's number."""
+    lines = [f"model,params,tokens,val_loss{head}"]
+    for size in FEW_MODELS:
+        for i in range(6):
+            read = eval(tokens, {"N": size, "i": i})  # noqa: S307
+            more = eval(cell, {"N": size, "D": read, "i": i}) if cell else ""  # noqa: S307
+            lines.append(f"{size / 1e6:g}M,{size:.0f},{read:.0f},{loss(size, read):.4f}{more}")
+    return "\n".join([*lines, ""])
+
+
+@pytest.mark.parametrize("tokens", ["N * (1, 2, 4, 8, 14, 20)[i]", "65536e3 * 2**i", "2e8 * (i+1)"])
+@pytest.mark.parametrize(
+    "more", [("", ""), (",lr", "f',{1e-3 / (i + 1)}'"), (",flops", "f',{N*D}'")]
+)
+def test_rows_of_models_that_tokens_alone_tell_apart_are_asked_about(
+    tmp_path: Path, tokens: str, more: tuple[str, str]
+) -> None:
+    content = rows_of_models(tokens, *more)
+    with pytest.raises(
+        EmptySweepError, match="nothing but tokens tells the rows of each 'model'"
+    ) as told:
+        ingest(tmp_path / "s", {"t.csv": content})
+    proposed = yaml.safe_load(inspect(tmp_path / "s").sidecar_text())["table"]
+    assert (proposed["rows"], proposed["columns"]["run"]) == ("points", "model")
+    maps = re.findall(r"table: (\{.*\})$", str(told.value), re.MULTILINE)
+    for each, count in zip(maps, (1, 6), strict=True):
+        rule = f"title: t\ntable: {each}\nfacts: {{schedule: {{kind: constant}}}}\n"
+        done = ingest(tmp_path / str(count), {"t.csv": content}, rule)
+        assert done.runs.height == count * len(FEW_MODELS)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "more"),
+    [
+        ("1e17 * 3**i / (6*N)", ("", "")),
+        ("1e17 * 3**i / (6*N)", (",flops", "f',{N*D}'")),
+        ("N * 4 * (i+1)", (",seed", "f',{i}'")),
+        ("N * 4 * (i+1)", (",peak_lr", "f',{1e-3 / (i+1)}'")),
+        ("N * 4 * (i+1)", (",batch_size", "f',{64 * (i+1)}'")),
+        ("N * 4 * (i+1)", (",budget", "f',{6 * N * D:.0f}'")),
+    ],
+)
+def test_rows_of_models_that_more_tells_apart_are_finished_runs(
+    tmp_path: Path, tokens: str, more: tuple[str, str]
+) -> None:
+    done = ingest(tmp_path / "s", {"t.csv": rows_of_models(tokens, *more)})
+    assert done.runs.height == 6 * len(FEW_MODELS)
+    assert done.runs["status"].to_list() == ["finished"] * done.runs.height

@@ -25,6 +25,7 @@ from isoflop.ingest.tables.wall_time import COLUMNS as TIMES
 from isoflop.ingest.tables.wide import as_numbers
 from isoflop.ingest.words.names import (
     COLUMNS,
+    FLOPS,
     MAY_NAME_RUNS,
     SIZES,
     find_batch,
@@ -32,6 +33,7 @@ from isoflop.ingest.words.names import (
     find_epoch,
     may_be_loss,
     plain,
+    tells_training,
 )
 
 if TYPE_CHECKING:
@@ -126,7 +128,7 @@ def _refuse_few_rows_of_names(raw: pl.DataFrame, table: TableMap, axis: str) -> 
 
 
 def refuse_rows_of_curves(raw: pl.DataFrame, table: TableMap, otherwise: str | None) -> None:
-    """Refuse rows of finished runs whose tokens rise in equal steps, as those of a curve do.
+    """Refuse rows of finished runs that may as well be points of curves.
 
     Parameters
     ----------
@@ -136,9 +138,18 @@ def refuse_rows_of_curves(raw: pl.DataFrame, table: TableMap, otherwise: str | N
 
     Raises
     ------
-    RefusedError : they do for each N, or each name, that has a curve's number of rows.
+    RefusedError : tokens rise in equal steps for each N, or each name, that has a curve's number
+        of rows; or nothing but tokens tells rows of one model apart.
     """
     tokens = table.columns.get("tokens")
+    if otherwise is not None and (by_name := _told_by_tokens_alone(raw, table)) is not None:
+        line = as_line(table)
+        raise RefusedError(
+            f"nothing but tokens tells the rows of each '{by_name}' apart, as where checkpoints of "
+            f"one run were evaluated: if the rows are points of {otherwise}\n; if each is a "
+            f"finished run, with a schedule of its own: say so:\n  {line}",
+            otherwise.partition(": ")[2],
+        )
     sizes = [table.columns[each] for each in ("run", *SIZES) if each in table.columns]
     by = next((each.column for each in sizes if each.column is not None), None)
     if otherwise is None or tokens is None or tokens.column is None or by is None:
@@ -154,6 +165,63 @@ def refuse_rows_of_curves(raw: pl.DataFrame, table: TableMap, otherwise: str | N
         f"say so:\n  {line}",
         otherwise.partition(": ")[2],
     )
+
+
+def _told_by_tokens_alone(raw: pl.DataFrame, table: TableMap) -> str | None:
+    """Give the column that names models, where nothing but tokens tells rows of one model apart.
+
+    Finished runs do not look so where several models share a few levels of compute.
+    """
+    run, tokens = table.columns.get("run"), table.columns.get("tokens")
+    sizes = [table.columns[each].column for each in SIZES if each in table.columns]
+    size = sizes[0] if sizes else None
+    if run is None or run.column is None or tokens is None or tokens.column is None or not size:
+        return None
+    if plain(run.column) not in MAY_NAME_RUNS or "state" in map(plain, raw.columns):
+        return None
+    rows = raw.select(
+        pl.col(run.column).alias("name"),
+        size=as_numbers(raw[size]),
+        tokens=as_numbers(raw[tokens.column]),
+    ).drop_nulls()
+    of_names = rows.group_by("name").agg(
+        pl.len().alias("rows"),
+        pl.col("size", "tokens").n_unique(),
+        pl.col("tokens").sort().alias("counts"),
+    )
+    if (of_names["size"] > 1).any() or (of_names["tokens"] < of_names["rows"]).any():
+        return None
+    several = of_names.filter(pl.col("rows") >= EVEN)["rows"].sum()
+    if 2 * several < rows.height or _tells_rows_apart(raw, table, run.column):
+        return None
+    same_counts = of_names["counts"].n_unique() < of_names.height
+    return None if not same_counts and _on_levels(rows["size"] * rows["tokens"]) else run.column
+
+
+def _on_levels(compute: pl.Series) -> bool:
+    """Tell whether compute has few values, each of several models."""
+    levels, start = 0, 0.0
+    for each in compute.sort():
+        if each > (1 + UNEVEN) * start:
+            levels, start = levels + 1, each
+    return compute.len() >= EVEN * levels
+
+
+def _tells_rows_apart(raw: pl.DataFrame, table: TableMap, name: str) -> bool:
+    """Tell whether models were trained in several ways, by any column."""
+    by_value = {origin.column: value for value, origin in table.columns.items()}
+    for column in raw.columns:
+        value = by_value.get(column)
+        is_rate = plain(column) in COLUMNS["lr"]  # along a curve it changes, too
+        if value in {"run", "tokens", "eval_loss", *SIZES} or is_rate or may_be_loss(column):
+            continue
+        if plain(column) in FLOPS and "budget" not in plain(column):
+            continue
+        if value is None and not tells_training(column):
+            continue
+        if (raw.group_by(name).agg(pl.col(column).n_unique())[column] > 1).any():
+            return True
+    return False
 
 
 LEAST_POINTS: Final = 12
