@@ -55,6 +55,7 @@ def table(head: str, *columns: str) -> str:
         ("n_params_non_embedding", "params.nonembedding"), ("n_active", "params.active"),
         ("activated params", "params.active"), ("D_tokens", "tokens"), ("#tokens", "tokens"),
         ("tokens_trained", "tokens"), ("tokens_processed", "tokens"),
+        ("D_total", "tokens"), ("D (train)", "tokens"), ("d_total", None),
         ("N (total)", "params.total"), ("N_total", "params.total"), ("n_total", None),
         ("params_per_layer", None), ("embedding_params", None), ("expert_params", None),
         ("n_embd", None), ("n_t", None), ("tokens_per_second", None), ("eval_tokens", None),
@@ -537,3 +538,36 @@ def test_rows_of_models_that_more_tells_apart_are_finished_runs(
     done = ingest(tmp_path / "s", {"t.csv": rows_of_models(tokens, *more)})
     assert done.runs.height == 6 * len(FEW_MODELS)
     assert done.runs["status"].to_list() == ["finished"] * done.runs.height
+
+
+@pytest.mark.parametrize(
+    ("head", "columns"),
+    [
+        ("N_total,D_total,C_6ND,L_val,L_train,acc", ("N", "D", "6*N*D", "L", "L-.05", ".3")),
+        ("N,D,L_train,L_test", ("N", "D", "L-.05", "L")),
+    ],
+)
+def test_losses_called_by_a_letter_are_those_of_validation(
+    tmp_path: Path, head: str, columns: tuple[str, ...]
+) -> None:
+    done = ingest(tmp_path / "s", {"t.csv": table(f"name,{head}", "f'r{i}'", *columns)})
+    assert done.runs["tokens"].to_list() == [tokens for _, tokens in CELLS]
+    assert done.curves["eval_loss"].to_list() == pytest.approx([loss(*cell) for cell in CELLS])
+
+
+@pytest.mark.parametrize("steps", [{}, {"steps": 1000}])
+@pytest.mark.parametrize("best", [{}, {"best_val_loss": 1.0}])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_record_of_a_run_with_losses_of_its_end_has_that_of_validation(
+    tmp_path: Path, steps: dict[str, int], best: dict[str, float], nested: bool
+) -> None:
+    files: dict[str, str | bytes] = {}
+    for place, (size, tokens) in enumerate(CELLS):
+        final = {"train_loss": loss(size, tokens) - 0.05, "val_loss": loss(size, tokens)}
+        ends = {"final": final} if nested else {f"final_{name}": at for name, at in final.items()}
+        told = {"config": {"n_layer": 8}, "num_params": size, "tokens_trained": tokens}
+        files[f"run_{place}/summary.json"] = json.dumps(told | steps | ends | best)
+    done = ingest(tmp_path / "s", files)
+    assert done.runs["status"].to_list() == ["finished"] * len(CELLS)
+    assert done.curves["eval_loss"].to_list() == pytest.approx([loss(*cell) for cell in CELLS])
+    assert done.curves["train_loss"].null_count() == len(CELLS)

@@ -500,6 +500,11 @@ def _are_finished(
     size = next((columns[each] for each in SIZES if columns[each] is not None), None)
     if step is None and (columns["tokens"] is None or size is None):
         return False
+    if step is not None and size is not None and outline.only_once(size):
+        losses = _losses_among(outline, {*columns.values()}, FINAL_LOSS)
+        at_its_end = columns["train_loss"] is None and any(map(_is_of_an_end, losses))
+        if columns["tokens"] is not None and at_its_end:
+            return True  # the record of one run
     if step is not None:  # no run has two rows
         names = size if run is None else run
         return names is not None and outline.columns[names] > 1 and not repeats(names)

@@ -84,7 +84,7 @@ SEEDS: Final = ("seed", "random_seed", "rng_seed", "data_seed", "model_seed", "i
 
 FLOPS: Final = (
     "c", "flops", "flop", "compute", "training_flops", "training_flop", "train_flops",
-    "total_flops", "compute_budget", "flops_budget", "flop_budget", "budget_flops",
+    "total_flops", "compute_budget", "flops_budget", "flop_budget", "budget_flops", "c_6nd", "6nd",
 )  # fmt: skip
 """Columns of compute, by which D follows from N where a table of finished runs has no tokens."""
 
@@ -146,7 +146,7 @@ EVAL_LOSS: Final = (
 
 FINAL_LOSS: Final = (
     "final_loss", "final_val_loss", "loss", "l", "cross_entropy_loss", "cross_entropy", "ce_loss",
-    "xent_loss", "xent",
+    "xent_loss", "xent", "l_val", "l_valid", "l_validation", "l_eval", "val_l", "l_test",
 )  # fmt: skip
 """Names of the loss in a table of finished runs, besides `EVAL_LOSS`."""
 
@@ -187,10 +187,11 @@ def plain(name: str) -> str:
     """Write a name as the tables of this module do; keys of nested objects are a path.
 
     W&B's tables of runs name columns after where their values are kept, `config.lr`, and so are the
-    keys of nested JSON, `results.val_loss`.
+    keys of nested JSON, `results.val_loss`; `final.val_loss` is a run's at its end.
     """
     words = re.sub(r"\s+", "_", name.strip().lower()).replace(".", "/")
-    return re.sub(rf"^(?:{_PLACES})/", "", words)
+    words = re.sub(rf"^(?:{_PLACES})/", "", words)
+    return re.sub(r"^final/(?=[a-z_]*loss$)", "final_", words)
 
 
 _PLACES: Final = "config|configs|summary|summary_metrics|results?|metrics|hparams|args"
@@ -291,6 +292,8 @@ def counted_by_words(name: str) -> str | None:
     """
     if re.fullmatch(r"N[ _]*[(\[]?[ _]*(?:total|all)[ _]*[)\]]?", name.strip()):
         return "params.total"
+    if re.fullmatch(r"D[ _]*[(\[]?[ _]*(?:total|all|train)[ _]*[)\]]?", name.strip()):
+        return "tokens"
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("#", " number ").lower()
     words = " ".join(re.findall(r"[a-z]+", re.sub(r"w/o?(?![a-z])", _in_full, apart)))
     words = re.sub(r"\b(n|num)(?=param|token)", r"\1 ", words)
