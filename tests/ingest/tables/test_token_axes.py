@@ -127,6 +127,8 @@ def test_counts_of_something_else_are_asked_about_with_the_map_for_each(
         ingest(tmp_path / "s", {"t.csv": by_rows(head, *columns)})
     assert words in str(caught.value)
     settled(tmp_path / "s")
-    done = ingest(tmp_path / "s", {}, (tmp_path / "s/sweep.yaml").read_text())
+    # what fills the proposed length is no length of this curve
+    rules = (tmp_path / "s/sweep.yaml").read_text().replace("steps: 1000", "steps: 2000")
+    done = ingest(tmp_path / "s", {}, rules)
     assert done.runs["tokens"].to_list() == [200_000_000]
     assert done.curves.height == 40
