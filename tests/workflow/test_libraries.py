@@ -49,6 +49,6 @@ def test_what_the_libraries_wrote_comes_to_a_report(project: Project) -> None:
         for run, loss in ends.items():
             assert run in report
             assert f"{loss:.4f}" in report
-        assert "parametric needs 6 points with at least two sizes" in report
+        assert "parametric needs 6 points with at least three sizes" in report
         estimates = (project.root / "data/estimates" / sweep).glob("*.json")
         assert all("refused" in json.loads(path.read_text()) for path in estimates)

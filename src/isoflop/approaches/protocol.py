@@ -198,6 +198,15 @@ class Fit(ABC):
         """
         return []
 
+    def size_errors(self, flops: Floats) -> Floats | None:  # noqa: ARG002
+        """Give standard errors of log N* by the slopes of the law's parameters; None without any.
+
+        Parameters
+        ----------
+        flops : (budgets,) where [FLOP].
+        """
+        return None
+
     def recounted(self, observations: Observations) -> Fit | None:  # noqa: ARG002
         """Give the same fit with C counted otherwise; None where the fit itself depends on C.
 

@@ -14,6 +14,7 @@ from isoflop.approaches.estimators.identifiability import (
     require_determined,
     require_effects,
     require_plane,
+    require_slopes,
 )
 from isoflop.approaches.estimators.parametric import ParametricFit, fit_parametric
 from isoflop.approaches.fit_approach import fit_approach, require_calibrated
@@ -211,6 +212,38 @@ def test_two_budgets_near_each_other_are_told_to_leave_the_exponent_to_the_form(
         told[ratio] = [c for c in outcome.cautions if "compute spans a factor of" in c]
     assert told[3.5] == []
     assert "spans a factor of 1.6 alone" in told[1.6][0]
+
+
+def two_values(of: str) -> Observations:
+    """Twelve values of N at two of D, or the other way round: one exponent is free."""
+    many, two = np.geomspace(1e7, 1e9, 12), np.array([1e7, 1e9])
+    n, d = (two, 10.0 * many) if of == "sizes" else (many, np.array([2e8, 2e10]))
+    grid = [axis.ravel() for axis in np.meshgrid(n, d)]
+    design = Design(*grid, np.full(24, np.nan), 1)
+    return simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("approach", ["parametric", "nested", "product"])
+@pytest.mark.parametrize("of", ["sizes", "token counts"])
+def test_two_values_fix_no_exponent_beside_a_floor(approach: Approach, of: str) -> None:
+    """Resamples agree all the same: each stays where its start put it in the valley."""
+    outcome, draws = fit_approach(
+        two_values(of), approach, SETTINGS, sweep="toy", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Refusal)
+    assert "one standard error of the best size" in outcome.refused
+    assert f"They have 2 {of}, which fix no exponent beside a floor" in outcome.refused
+    assert outcome.leaves_open
+    assert draws.is_empty()
+
+
+def test_three_values_do() -> None:
+    n, d = np.meshgrid(np.geomspace(1e7, 1e9, 3), np.geomspace(2e8, 2e10, 8))
+    design = Design(n.ravel(), d.ravel(), np.full(24, np.nan), 1)
+    fit = fit_parametric(
+        simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(0)), SETTINGS.parametric
+    )
+    require_slopes(fit)
 
 
 def test_runs_off_a_line_must_be_more_than_a_tenth() -> None:

@@ -205,7 +205,7 @@ def test_a_vanished_term_is_said(law: ChinchillaLaw) -> None:
 
 def test_one_size_is_refused(sweep: Observations) -> None:
     single = sweep.at(sweep.run == 0)
-    with pytest.raises(UnderdeterminedError, match="two sizes"):
+    with pytest.raises(UnderdeterminedError, match="three sizes"):
         fit_parametric(single, COARSE.model_copy(update={"points": "all"}))
 
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from isoflop.approaches.numerics.variable_projection import one_term_squares, variable_projection
 from isoflop.approaches.protocol import LEAST_FITTED
+from isoflop.cells import cells_of, number_of_cells
 from isoflop.errors import OpenSizeError, UnderdeterminedError
 from isoflop.estimates.diagnostics import LATE
 from isoflop.estimates.intervals import LEVELS, OPEN
-from isoflop.numbers import per_cent
+from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,6 +65,10 @@ CALIBRATED_MEANS: Final = (
     f"its {per_cent(min(LEVELS))} interval, as wide as it must be to cover so often, puts"
 )
 """What tells an open size where intervals are placed by simulated sweeps, in words."""
+LEAST_VALUES: Final = 3
+"""Values of N, or of D, that fix an exponent beside a floor."""
+FREE: Final = 50.0
+"""Standard errors of a log that stand for no number."""
 MOST_ENDED: Final = 0.5
 """Share of the leading runs that may lead until their end."""
 
@@ -330,6 +335,50 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
         whose=f"approach '{name}'",
         sweep=sweep,
         means=percentiles_mean("resamples"),
+    )
+
+
+def require_slopes(fit: Fit) -> None:
+    """Refuse a law whose constants trade against each other without changing its losses.
+
+    Two sizes leave A, alpha and E of A / N**alpha + E free but for two numbers, and two token
+    counts B, beta and E. Resamples do not show it: each ends where its start put it in a valley
+    without a floor, so that they agree. The gradient of log N_opt along the directions that the
+    losses do not see does (the null space of J'J).
+
+    Parameters
+    ----------
+    fit : the fit to all runs.
+
+    Raises
+    ------
+    OpenSizeError : one standard error of log N_opt, within the data, is that of a factor of nine.
+    """
+    flops = places_of(fit)
+    if (errors := fit.size_errors(flops)) is None:
+        return
+    known = np.isfinite(fit.optima(fit.parameters[None], flops).params[0])
+    errors = np.where(known, errors, 0.0)
+    worst = int(errors.argmax())
+    if errors[worst] <= np.log(OPEN):
+        return
+    seen = fit.observations.at(np.isfinite(fit.fitted))
+    counts = {
+        "sizes": number_of_cells(cells_of(seen.params)),
+        "token counts": number_of_cells(cells_of(seen.tokens)),
+    }
+    few = [f"{count} {what}" for what, count in counts.items() if count < LEAST_VALUES]
+    cure = (
+        f"They have {listed(few)}, which fix no exponent beside a floor: train a third, and more."
+        if few
+        else "Add sizes on both sides of the best at each budget, and further budgets."
+    )
+    factor = f"a factor of {np.exp(errors[worst]):.2g}" if errors[worst] < FREE else "without bound"
+    raise OpenSizeError(
+        f"approach '{fit.approach}' does not determine the best size in sweep "
+        f"{seen.sweep}: its constants trade against each other without changing the losses of "
+        f"these runs, so that one standard error of the best size at {flops[worst]:.2g} FLOPs, "
+        f"within the data, is {factor} where {OPEN:g} is the most that is shown. {cure}"
     )
 
 

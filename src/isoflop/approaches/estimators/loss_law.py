@@ -28,7 +28,7 @@ from isoflop.estimates.estimate import prior_words
 from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -370,23 +370,34 @@ class MultistartFit(LossLawFit):
         that leans towards the null space of J'J, as on a ray, makes the error of its quantity
         large, whatever the errors of the parameters one by one.
         """
+        errors = self._errors(self._judged)
+        names = ("a", "params", "loss", "E")[: len(errors)]
+        return {name: float(error) for name, error in zip(names, errors, strict=True)}
+
+    def size_errors(self, flops: Floats) -> Floats | None:
+        """Give the delta method's standard errors of log N*, infinite if free.
+
+        With priors they would be of the runs alone, and none are given.
+        """
+        if self.objective.prior is not None:
+            return None
+        return self._errors(lambda parameters: np.log(self.optima(parameters, flops).params))
+
+    def _errors(self, judged: Callable[[Floats], Floats]) -> Floats:
+        """Give the delta method's standard errors of what is made of rows of parameters."""
         jacobian = self.centred.model.jacobian(self.theta)
         _, lengths, directions = np.linalg.svd(jacobian, full_matrices=False)
         freedom = max(len(self.points) - self.n_parameters, 1)
         scatter = float(np.sqrt(self.residuals @ self.residuals / freedom))
         step = 1e-5 * np.maximum(1.0, np.abs(self.theta[0]))
         shifted = np.concatenate([self.theta + np.diag(step), self.theta - np.diag(step)])
-        values = self._judged(self.centred.reported(shifted))
+        values = judged(self.centred.reported(shifted))
         up, down = np.split(values, 2)
         gradients = (up - down) / (2.0 * step[:, None])
         with np.errstate(divide="ignore", invalid="ignore"):
             along = directions @ gradients / lengths[:, None]
-        errors = scatter * np.sqrt((along**2).sum(axis=0))
-        names = ("a", "params", "loss", "E")[: values.shape[1]]
-        return {
-            name: float(error) if np.isfinite(error) else np.inf
-            for name, error in zip(names, errors, strict=True)
-        }
+            errors = scatter * np.sqrt((along**2).sum(axis=0))
+        return np.where(np.isfinite(errors), errors, np.inf)
 
     @property
     def middle(self) -> float:
@@ -512,7 +523,7 @@ def points_of(
     several = bool(np.ptp(np.log(observations.tokens[points])) > GAP) if len(points) else False
     if len(points) < least or sizes < 2 or not several:
         raise UnderdeterminedError(
-            f"{approach} needs {least} points with at least two sizes and two token counts; "
+            f"{approach} needs {least} points with at least three sizes and three token counts; "
             f"sweep {observations.sweep} has {len(points)} with {sizes} and {horizons}. Add runs, "
             f"or take whole curves with approaches.{approach}.points: all."
         )
