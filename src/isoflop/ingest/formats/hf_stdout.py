@@ -27,7 +27,7 @@ from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.reading.textlog import facts_of
 from isoflop.ingest.words import names
 from isoflop.ingest.words.names import evaluated, tokens_seen
-from isoflop.ingest.words.numbers import finite, number, step_number
+from isoflop.ingest.words.numbers import LARGEST_STEP, finite, number, step_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 6
+VERSION = 7
 COUNTER: Final = names.COUNTER
 STEPS_REPEAT: Final = True
 """Lines of several updates may have one epoch, of which two digits are printed."""
@@ -63,6 +63,9 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
                 raise RefusedError(names.REWARDED.format(reward))
             step = steps.of(line)
             if step is None:
+                continue
+            if not 0 <= step < LARGEST_STEP:  # by an epoch below 0, or beyond all
+                yield Unread()
                 continue
             if steps.are_lines and not counts_lines:
                 counts_lines = True
