@@ -21,7 +21,6 @@ from isoflop.approaches.estimators.identifiability import (
     require_determined,
     require_identified,
     require_narrow,
-    require_slopes,
 )
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
@@ -135,7 +134,6 @@ def fit_approach(
         resamples = resample(fitted, settings.bootstrap)
         refits = fitted.refit(resamples)
         require_determined(fitted, refits.parameters, refits.refusals)
-        require_slopes(fitted)
         nesting = _nesting(fitted, settings, threads=threads)
         by_form = _by_form(fitted, nesting, settings)
         if by_form is not None and approach not in APPROACHES:
@@ -230,7 +228,6 @@ def _by_form(fitted: Fit, nesting: Fit | None, settings: ApproachesSettings) -> 
     try:
         refits = nesting.refit(resample(nesting, settings.bootstrap.model_copy(update=few)))
         require_determined(nesting, refits.parameters, refits.refusals)
-        require_slopes(nesting)
     except OpenSizeError as error:
         return (
             "the law’s form, not from the runs: it is a special case of "

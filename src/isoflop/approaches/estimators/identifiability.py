@@ -299,7 +299,7 @@ def require_effects(observations: Observations, approach: str) -> None:
 
 
 def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> None:
-    """Refuse an allocation that resamples leave open by more than a factor of nine.
+    """Refuse an allocation that resamples, or the law's own slopes, leave open.
 
     Parameters
     ----------
@@ -309,10 +309,16 @@ def require_determined(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
 
     Raises
     ------
-    OpenSizeError : the 80 % interval of N_opt is that wide at an end of the data or in their
-        middle.
+    OpenSizeError : the 80 % interval of N_opt spans more than a factor of nine at an end of
+        the data or in their middle, or ``require_slopes``.
     UnderdeterminedError : most resamples cannot be fitted.
     """
+    _require_agreement(fit, draws, refusals)
+    require_slopes(fit)
+
+
+def _require_agreement(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> None:
+    """Ask resamples alone."""
     kept = np.isfinite(draws).all(axis=1)
     if len(draws) < 2:
         return
