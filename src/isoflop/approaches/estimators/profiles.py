@@ -16,10 +16,12 @@ from isoflop.approaches.estimators.account import (
     trends_of,
 )
 from isoflop.approaches.estimators.budgets import (
+    TILT,
     BudgetGroup,
     budget_groups,
     require_budgets,
     require_equal_compute,
+    tilt_of,
     told_of_logged,
     told_of_off,
 )
@@ -68,6 +70,8 @@ LEAST_JUDGED: Final = 5
 """Runs of a budget beyond which one of them can be judged by the others."""
 FAR: Final = 4.0
 """Residuals beyond this many standard deviations are named."""
+CARRIES: Final = 8
+"""Times that the slope is sought along which runs are carried to equal C."""
 LEAST_BUDGETS: Final = 4
 """Minima that a parabola through them needs to leave a degree of freedom."""
 
@@ -114,6 +118,9 @@ class ProfilesFit(Fit):
     settings: ProfilesSettings
     groups: tuple[BudgetGroup, ...]
     left_out: tuple[LeftOutRun, ...]
+    carried: tuple[float, float] | None = None
+    """Least and largest slope of log L in log C along which runs were carried to the C of their
+    budget; None where they were not."""
 
     @property
     def n_parameters(self) -> int:
@@ -286,6 +293,7 @@ class ProfilesFit(Fit):
         for group in self.groups:
             occupied = group.point >= 0
             curve, _ = self._log_curve(group)
+            curve = curve if group.carried is None else curve - group.carried
             fitted[group.point[occupied]] = curve[occupied]
         return fitted
 
@@ -366,7 +374,8 @@ class ProfilesFit(Fit):
         loss = group.loss[None, :]
         changed = resamples.losses_at(group.point)
         if changed is not None:
-            loss = np.where(group.point >= 0, np.exp(changed), loss)
+            carried = 0.0 if group.carried is None else group.carried
+            loss = np.where(group.point >= 0, np.exp(changed + carried), loss)
         if resamples.shift is not None:
             loss = loss * np.exp(resamples.shift[:, group.run])
         weights = resamples.weights[:, group.run]
@@ -664,6 +673,21 @@ class ProfilesFit(Fit):
             )
         return "; ".join(words)
 
+    def _told_of_carried(self) -> str:
+        """Say that runs of a budget differ in C with their size, and what was done about it."""
+        counted = self.observations.at(self.observations.is_final)
+        log_flops = np.full(self.observations.n_runs, np.nan)
+        log_flops[counted.run] = np.log(counted.flops)
+        factor = max(np.exp(np.ptp(log_flops[group.run])) for group in self.groups)
+        low, high = (f"{slope:.3f}" for slope in self.carried or ())
+        slope = low if low == high else f"{low} to {high}"
+        return (
+            f"Along a budget C as counted ({self.observations.counting.flops}) changes with N, by "
+            f"a factor of up to {factor:.3g}: the least loss among its runs is none at equal C. "
+            "Each run was therefore carried, at its N, to the C at the best size of its budget, "
+            f"along the slope of the least losses ({slope} in log L per log C)."
+        )
+
     def cautions(self) -> list[str]:
         """Warn of refused budgets and of lines through few of them."""
         accepted = self.valleys.accepted[0]
@@ -674,6 +698,8 @@ class ProfilesFit(Fit):
         ]
         if by_logged := told_of_logged(self.observations, self.settings):
             cautions.append(by_logged)
+        if self.carried is not None:
+            cautions.append(self._told_of_carried())
         if off := told_of_off(self.observations, self.settings):
             cautions.append(off)
         if len(self.outlying):
@@ -714,8 +740,8 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     """
     groups, left_out = budget_groups(observations, settings)
     require_budgets(groups, observations, settings)
-    require_equal_compute(observations, settings)
     enough = tuple(g for g in groups if g.n_sizes >= settings.min_sizes)
+    require_equal_compute(enough, observations, settings)
     small = [
         LeftOutRun(
             run=observations.runs[run],
@@ -726,6 +752,8 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
         for run in group.run
     ]
     fit = ProfilesFit(observations, settings, enough, tuple(left_out + small))
+    if abs(tilt_of(enough)) > TILT:
+        fit = _at_equal_compute(fit)
     fit.require_valleys()
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
@@ -739,11 +767,47 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     return fit
 
 
+def _at_equal_compute(fit: ProfilesFit) -> ProfilesFit:
+    """Carry the runs of each budget to the C that counts at its best size, each at its N.
+
+    Where C changes with N along a budget, its least loss is none at equal C. At the best N loss
+    falls with C as the least loss does (the envelope theorem). So runs carried to the C there,
+    along the slope of the least losses in log C, have their minimum where it lies at equal C: for
+    an exact slope exactly, whatever the change of C. The slope is that of a parabola through the
+    minima, which are sought anew.
+    """
+    raw = fit.groups
+    log_flops, slopes = np.zeros(len(raw)), np.zeros(len(raw))
+    for _ in range(CARRIES):
+        places, least = np.zeros(len(raw)), np.zeros(len(raw))
+        accepted = fit.valleys.accepted[0]
+        for i, group in enumerate(raw):
+            lowest = group.loss.argmin()
+            inside = accepted[i]
+            x = fit.valleys.log_params[0, i] if inside else group.log_params[lowest]
+            places[i] = np.interp(x, *_knots(group.log_params, group.log_flops))
+            back = slopes[i] * (places[i] - log_flops[i])
+            least[i] = fit.valleys.log_loss[0, i] + back if inside else np.log(group.loss[lowest])
+        known = accepted if accepted.sum() >= LEAST_SIZES else np.ones_like(accepted)
+        degree = min(2, int(known.sum()) - 1)
+        line = np.polynomial.Polynomial.fit(places[known], least[known], degree)
+        log_flops, slopes = places, line.deriv()(places)
+        carried = [g.at(c, s) for g, c, s in zip(raw, log_flops, slopes, strict=True)]
+        fit = replace(fit, groups=tuple(carried))
+    return replace(fit, carried=(float(slopes.min()), float(slopes.max())))
+
+
+def _knots(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Give the increasing x, and the y of the first point at each."""
+    unique, first = np.unique(x, return_index=True)
+    return unique, y[first]
+
+
 def _interpolate(x: Floats, knots: Floats, values: Floats) -> Floats:
     """Interpolate linearly, with slope 1 beyond the ends: FLOPs per token grow like N there."""
-    unique, first = np.unique(knots, return_index=True)
+    unique, first = _knots(knots, values)
     inside = np.clip(x, unique[0], unique[-1])
-    return np.asarray(np.interp(inside, unique, values[first]) + (x - inside))
+    return np.asarray(np.interp(inside, unique, first) + (x - inside))
 
 
 def _lowest(y: Floats, weights: Floats, window: int) -> Floats:
