@@ -36,8 +36,8 @@ from isoflop.approaches.uncertainty.influence import (
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.errors import MissingFactError, OpenSizeError, UnderdeterminedError
+from isoflop.estimates.default_budgets import default_budgets
 from isoflop.estimates.estimate import (
-    DECADES,
     Bend,
     Calibration,
     Counting,
@@ -129,7 +129,7 @@ def fit_approach(
         fitted = fit(losses, approach, settings, published=published, threads=threads)
         require_identified(fitted)
         require_cost(fitted)
-        flops = fitted.flops_range[1] * 10.0 ** np.array(DECADES)
+        flops = np.array(default_budgets(fitted.flops_range[1]))
         _require_optima(fitted, flops)
         resamples = resample(fitted, settings.bootstrap)
         refits = fitted.refit(resamples)
@@ -151,7 +151,7 @@ def fit_approach(
             provenance=provenance,
         )
         return refusal, pl.DataFrame(schema=DRAWS_SCHEMA)
-    influence = influence_of(fitted, resamples, refits.parameters, float(flops[0]))
+    influence = influence_of(fitted, resamples, refits.parameters, fitted.flops_range[1])
     row, law = fitted.parameters[None], fitted.law
     quantities = describe(law, row, refits.parameters, flops, simulations)
     n_runs, n_points = fitted.n_used

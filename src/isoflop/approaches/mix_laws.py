@@ -17,9 +17,10 @@ from isoflop.approaches.estimators.identifiability import (
 from isoflop.approaches.forecasts.weights import FEWEST_CUTS, shared_out, weights_of
 from isoflop.approaches.uncertainty.mixture_coverage import checks_of
 from isoflop.errors import IsoflopError, OpenSizeError
+from isoflop.estimates.default_budgets import default_budgets
 from isoflop.estimates.diagnostics import InteractionDiagnostics, ParametricDiagnostics
 from isoflop.estimates.draws import Draws
-from isoflop.estimates.estimate import DECADES, Estimate, Refusal, optima_of
+from isoflop.estimates.estimate import Estimate, Refusal, optima_of
 from isoflop.estimates.forecasts import Forecasts
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import (
@@ -125,7 +126,7 @@ def mix_laws(
     ranges = [fitted[member.approach].flops_range for member in mixed]
     # the part of C that all laws saw
     flops_range = (max(low for low, _ in ranges), min(high for _, high in ranges))
-    flops = flops_range[1] * 10.0 ** np.array(DECADES)
+    flops = np.array(default_budgets(flops_range[1]))
     first = next(iter(fitted.values()))
     checks, placed, unchecked = _checks(losses, settings, list(fitted), mixed)
     quantities = describe_mixture(

@@ -10,6 +10,6 @@ class ReportSettings(Section):
 
     budgets: tuple[float, ...] = ()
     """Compute budgets C that the report allocates [FLOP], besides the sweep's largest fitted
-    budget, a decade beyond it and two; nothing is refitted for them."""
+    budget to two digits, a decade beyond it and two; nothing is refitted for them."""
     run_table: bool = True
     """Whether the report ends with a table of every run."""

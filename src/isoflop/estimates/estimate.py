@@ -36,9 +36,7 @@ Outcome = TypeVar("Outcome", bound=Section)
 Refused = TypeVar("Refused", bound=Section)
 
 GOPHER_BUDGET: Final = 5.76e23
-"""Budget of Gopher and Chinchilla [FLOP]: always among the optima."""
-DECADES: Final = (0.0, 1.0, 2.0)
-"""Where estimates, mixtures and reports answer: decades above the largest C that was fitted."""
+"""Budget of Gopher and Chinchilla [FLOP]."""
 
 
 OPTIMUM_NAMES: Final = ("params_opt", "tokens_opt", "tokens_per_param", "loss")
@@ -195,7 +193,7 @@ class Estimate(Section):
     parameters: dict[str, Quantity]
     """The law's parameters, by the field's names; exponents a and b stand apart."""
     optima: list[Optimum]
-    """At the largest fitted C, one decade beyond it and two; ``allocation`` gives any other."""
+    """At the sweep's ``default_budgets``; ``allocation`` gives those at any other."""
     diagnostics: Diagnostics
     bootstrap: Tally
     calibration: Calibration | Uncalibrated

@@ -149,7 +149,7 @@ class Mixture(Section):
     b: Quantity
     """Exponent of D_opt in C there."""
     optima: list[Optimum]
-    """At the largest fitted C, one decade beyond it and two; ``optima_of_mixture`` gives others."""
+    """At the sweep's ``default_budgets``; ``optima_of_mixture`` gives those at others."""
     draws: int
     """Draws of all laws together."""
     checks: list[MixtureCheck] = Field(default_factory=list)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from isoflop.estimates.allocation import determined_at, optima_at, optima_by_approach
-from isoflop.estimates.estimate import DECADES, Estimate
+from isoflop.estimates.default_budgets import default_budgets
+from isoflop.estimates.estimate import Estimate
 from isoflop.estimates.mixture import KEY, Mixture, answers_of
 from isoflop.estimates.recommendation import recommend
 from isoflop.tables import newest_day
@@ -170,8 +171,7 @@ class ReportInputs:
     def budgets(self) -> list[float]:
         """The budgets that the report answers: the sweep's, and those that were asked for."""
         top = self.top_budget
-        # twelve digits: 6e12 a decade on is 6e13, and no neighbour of it
-        of_sweep = [] if top is None else [float(f"{top * 10.0**k:.12g}") for k in DECADES]
+        of_sweep = () if top is None else default_budgets(top)
         return [
             flops for flops in sorted({*of_sweep, *self.settings.budgets}) if self.optima(flops)
         ]
