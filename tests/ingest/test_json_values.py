@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 import yaml
 
@@ -221,20 +222,20 @@ def test_lists_of_losses_without_their_steps_are_refused_by_name(tmp_path: Path)
 
 def test_runs_in_json_without_tokens_are_asked_for_them(tmp_path: Path) -> None:
     told = [
-        {"preset": "tiny", "n_params": 1761792, "val_loss": 1.2},
-        {"preset": "small", "n_params": 4120704, "val_loss": 1.1},
+        {"preset": "a", "n_params": 1761792, "val_loss": 1.2},
+        {"preset": "b", "n_params": 4120704, "val_loss": 1.1},
     ]
     files = {"points.json": json.dumps(told, indent=2), "o.json": json.dumps(PAIRS)}
     tables = ingest(tmp_path / "s", files, SIDECAR)
     asked = row(tables.files, "path", "points.json")["reason"]
     table = (
-        'table: {rows: "runs", columns: {"params.total": "n_params", tokens: {formula: '
-        '"<tokens of each run>"}, eval_loss: "val_loss"}}'
+        'table: {rows: "runs", columns: {"params.total": "n_params", run: "preset", tokens: '
+        '{formula: "<tokens of each run>"}, eval_loss: "val_loss"}}'
     )
     assert table in asked
     rule = f"runs: [{{match: points.json, {table.replace('<tokens of each run>', '1e8')}}}]\n"
     tables = ingest(tmp_path / "s", files, SIDECAR + rule)
-    assert tables.runs.filter(tables.runs["run"] != "small")["tokens"].to_list() == [1e8, 1e8]
+    assert tables.runs.filter(pl.col("tokens") == 1e8)["run"].to_list() == ["a", "b"]
 
 
 def test_runs_by_name_without_tokens_ask_for_these(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 52
+VERSION = 53
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -544,9 +544,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         for rows, commas in _stretches(file, given, problems):
             outline.add(rows)
             if table is None:
-                table = guess(outline, partial(_repeats, rows))
-                if has_rivals(rows.columns, table):
-                    raise NeededWholeError
+                table = _guessed(outline, partial(_repeats, rows))
             named = _named(table)
             if commas(named) or _go_together(rows, given) or not _row_by_row(table):
                 raise NeededWholeError
@@ -564,7 +562,7 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         if table is None:
             raise NeededWholeError
         _check_columns(list(outline.columns), table)
-        last = given or guess(outline, order.repeats)
+        last = given or _guessed(outline, order.repeats)
         if last == table:
             if counts is not None and sizes is not None:
                 counts.ask()
@@ -582,6 +580,14 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
         table = last
         yield _told([Anew()])
     raise NeededWholeError
+
+
+def _guessed(outline: Outline, repeats: Callable[..., bool]) -> TableMap:
+    """Map a long table by its names; fails where only all rows say which columns are meant."""
+    table = guess(outline, repeats)
+    if has_rivals([*outline.columns], table):
+        raise NeededWholeError
+    return table
 
 
 def _go_together(rows: pl.DataFrame, given: TableMap | None) -> bool:

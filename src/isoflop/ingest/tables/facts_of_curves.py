@@ -10,6 +10,7 @@ from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.reading.events import Remark
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.outline import as_line, as_points
+from isoflop.ingest.tables.shapes_of_rows import may_tell_shapes
 from isoflop.ingest.tables.wide import as_numbers
 from isoflop.ingest.words.names import ALL_STEPS, CROSS_ENTROPY, plain, unit_of
 
@@ -38,7 +39,8 @@ LONGEST: Final = 100.0
 
 def may_tell_more(names: Sequence[str]) -> bool:
     """Tell whether a table's columns may say such a thing."""
-    return any(plain(name) in {*LENGTHS, *UNITS, *CROSS_ENTROPY} for name in names)
+    known = {*LENGTHS, *UNITS, *CROSS_ENTROPY}
+    return may_tell_shapes(names) or any(plain(name) in known for name in names)
 
 
 def with_facts_of_curves(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
@@ -181,7 +183,7 @@ def _unit_in(raw: pl.DataFrame, table: TableMap) -> TableColumn | None:
 
 
 def _is_length(raw: pl.DataFrame, table: TableMap, name: str) -> bool:
-    """Tell whether a column is the same in all rows of a run, and no step of it goes beyond."""
+    """Tell whether a column has one value for each run, and no step of it goes beyond."""
     run, step = (table.columns.get(each) for each in ("run", "step"))
     if step is None or step.column is None or (run is not None and run.column is None):
         return False
@@ -193,8 +195,8 @@ def _is_length(raw: pl.DataFrame, table: TableMap, name: str) -> bool:
         rows.with_columns(run=names)
         .group_by("run")
         .agg(
-            pl.col("length").n_unique().alias("lengths"),
-            pl.col("length").first(),
+            pl.col("length").drop_nulls().n_unique().alias("lengths"),
+            pl.col("length").drop_nulls().first(),  # a record before the curve may have it alone
             pl.col("step").max() * step.scale,
         )
     )

@@ -17,6 +17,7 @@ import polars as pl
 from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.wide import EVAL_SET, as_numbers
+from isoflop.ingest.words.likely_names import eval_sets_by_words, find_likely
 from isoflop.ingest.words.names import (
     ALL_STEPS,
     COLUMNS,
@@ -48,6 +49,8 @@ from isoflop.ingest.words.split_words import EVALUATED, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from isoflop.ingest.words.likely_names import LikelyCount
 
 COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
@@ -236,6 +239,11 @@ class _Known:
         )
 
     @property
+    def has_size(self) -> bool:
+        """Whether some column is the size of a model."""
+        return any(self.columns[each] is not None for each in SIZES)
+
+    @property
     def has_loss(self) -> bool:
         """Whether some column is a loss."""
         return bool(self.sets or self.in_bytes) or self.columns["train_loss"] is not None
@@ -269,20 +277,8 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
     columns = known.columns
     step, tokens = columns["step"], columns["tokens"]
     no_axis = "none is known as a step or as tokens"
-    if step is None and tokens is None:
-        if (by_compute := _by_compute(outline, known)) is not None:
-            likely, other = by_compute
-            run = columns["run"]
-            if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
-                likely, other = other, likely
-            raise _refusal(outline, no_axis, as_line(likely), other)
-        finished = (
-            _by_all_epochs(outline, known)
-            or _by_all_steps(outline, known)
-            or _without_axis(outline, known, repeats)
-        )
-        if finished is not None:
-            raise _refusal(outline, no_axis, as_line(finished))
+    if step is None:
+        _refuse_finished(outline, known, repeats, no_axis)
     if not known.has_loss:
         raise _refusal(outline, "none is known as a loss", _with_a_loss(outline, known))
     if step is None and tokens is None:
@@ -300,6 +296,36 @@ def _of_points(outline: Outline, known: _Known, repeats: Callable[..., bool]) ->
         facts = ("batch", "architecture.seq_len")
         taken |= {fact: scaled(name, 1.0) for fact, name in zip(facts, sequences, strict=True)}
     return known.table("points", taken)
+
+
+def _refuse_finished(
+    outline: Outline, known: _Known, repeats: Callable[..., bool], no_axis: str
+) -> None:
+    """Refuse rows without a step that are rather finished runs, with the map that says so.
+
+    Parameters
+    ----------
+    no_axis : what they lack where they have no tokens, either.
+    """
+    if known.columns["tokens"] is not None:
+        finished = None if known.has_size else _by_likely_names(outline, known, repeats)
+        if finished is not None:
+            raise _refusal(outline, "none is known as the size of a model", as_line(finished))
+        return
+    if (by_compute := _by_compute(outline, known)) is not None:
+        likely, other = by_compute
+        run = known.columns["run"]
+        if run is not None and plain(run) not in MAY_NAME_RUNS and repeats(run):
+            likely, other = other, likely
+        raise _refusal(outline, no_axis, as_line(likely), other)
+    finished = (
+        _by_all_epochs(outline, known)
+        or _by_all_steps(outline, known)
+        or _by_likely_names(outline, known, repeats)
+        or _without_axis(outline, known, repeats)
+    )
+    if finished is not None:
+        raise _refusal(outline, no_axis, as_line(finished))
 
 
 def _by_compute(outline: Outline, known: _Known) -> tuple[TableMap, TableMap] | None:
@@ -370,10 +396,105 @@ def _by_all_epochs(outline: Outline, known: _Known) -> TableMap | None:
     return _of_runs(outline, known, columns)
 
 
+def _by_likely_names(
+    outline: Outline, known: _Known, repeats: Callable[..., bool]
+) -> TableMap | None:
+    """Map finished runs by what columns are rather called; None of what may be curves.
+
+    Each row has a name of its own, or else an N and a D, or a C, that no other one has.
+    """
+    rows = max(outline.columns.values(), default=0)
+    if rows < 2 or find_epoch(outline.numbers) is not None:
+        return None
+    columns = known.taken(COLUMNS.keys() - OF_POINTS)
+    if "run" not in columns and (name := _naming(outline, rows, repeats)) is not None:
+        columns["run"] = TableColumn(column=name)
+    named = columns.get("run")
+    if named is not None and (outline.columns[str(named.column)] < rows or repeats(named.column)):
+        return None
+    counts, sources = _likely_counts(outline, columns)
+    columns |= counts
+    has_size = bool({*SIZES} & columns.keys())
+    if named is None and (not has_size or "tokens" not in columns or repeats(*sources)):
+        return None
+    if (
+        known.columns["tokens"] is not None
+        and not known.has_size
+        and (named is None or not has_size)
+    ):
+        return None  # a log by tokens, or what tells no N but by a name
+    if not has_size:
+        columns["params.total"] = scaled("<the column of N>", 1.0)
+    columns.setdefault("tokens", TableColumn(formula="<tokens of each run>"))
+    return _of_runs(outline, known, columns)
+
+
+def _likely_counts(
+    outline: Outline, columns: Mapping[str, TableColumn]
+) -> tuple[dict[str, TableColumn], list[str]]:
+    """Map N and D by what columns are rather called, or by each other, compute and steps.
+
+    Parameters
+    ----------
+    columns : what is mapped already.
+
+    Returns
+    -------
+    The further columns, and the names of all columns that N and D are of.
+    """
+    used = {origin.column for origin in columns.values()}
+    left = [name for name in outline.numbers if name not in used and not may_be_loss(name)]
+    likely = {what: find_likely(what, left) for what in ("params.total", "tokens", "steps")}
+    size = next((columns[each] for each in SIZES if each in columns), None)
+    size, tokens = size or _as_column(likely["params.total"]), columns.get("tokens")
+    tokens = tokens or _as_column(likely["tokens"])
+    by_name = [likely[each] for each, at in (("params.total", size), ("tokens", tokens)) if at]
+    sources = [*filter(None, used), *(each.name for each in by_name if each is not None)]
+    ratio = next((name for name in left if plain(name) in PER_PARAMETER), None)
+    compute, steps = find_compute(left), likely["steps"]
+    if compute is None and (rather := find_likely("compute", left)) is not None:
+        compute = (rather.name, None if rather.base else rather.scale)
+    if tokens is None and size is not None and ratio is not None:
+        tokens = TableColumn(formula=f'"{ratio}" * {_in_formula(size)}')
+        sources.append(ratio)
+    elif tokens is None and size is not None and compute is not None:
+        tokens = TableColumn(formula=of_compute(compute, size))
+        sources.append(compute[0])
+    elif tokens is None and steps is not None:
+        of_step, sequences = columns.get("tokens_per_step"), find_batch(outline.numbers)
+        factor = " * ".join(f'"{name}"' for name in sequences or ()) or "<tokens of a step>"
+        factor = factor if of_step is None else _in_formula(of_step)
+        tokens = TableColumn(formula=f"{steps.formula} * {factor}")
+        sources.append(steps.name)
+    elif size is None and tokens is not None and compute is not None:
+        size = TableColumn(formula=of_compute(compute, tokens))
+        sources.append(compute[0])
+    elif size is None and tokens is not None and ratio is not None:
+        size = TableColumn(formula=f'{_in_formula(tokens)} / "{ratio}"')
+        sources.append(ratio)
+    told = {} if tokens is None else {"tokens": tokens}
+    if size is not None and not {*SIZES} & columns.keys():
+        told["params.total"] = size
+    return told, sources
+
+
+def _as_column(count: LikelyCount | None) -> TableColumn | None:
+    """Map a count that was known by its words."""
+    if count is None:
+        return None
+    return TableColumn(formula=count.formula) if count.base else scaled(count.name, count.scale)
+
+
+def _naming(outline: Outline, rows: int, repeats: Callable[..., bool]) -> str | None:
+    """Find a column of text that has another name in every row."""
+    words = (name for name in outline.columns if name not in outline.numeric)
+    return next((n for n in words if outline.columns[n] == rows and not repeats(n)), None)
+
+
 def _of_runs(outline: Outline, known: _Known, columns: dict[str, TableColumn]) -> TableMap:
     """Map finished runs by columns without their loss, which is the likeliest if none is known."""
     if not known.has_loss:
-        columns |= _likely_loss(outline, columns)
+        known, columns = _with_likely_loss(outline, known, columns)
     elif not known.sets and "train_loss" in columns:
         columns["eval_loss"] = columns.pop("train_loss")
     return known.table("runs", columns)
@@ -409,7 +530,7 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     columns = known.taken(COLUMNS.keys() - OF_POINTS)
     lacking = []
     if not known.has_loss:
-        columns |= _likely_loss(outline, columns)
+        known, columns = _with_likely_loss(outline, known, columns)
         lacking.append("none is known as a loss")
     step, of_step = known.columns["step"], known.columns["tokens_per_step"]
     if "tokens" not in columns:
@@ -427,6 +548,17 @@ def _of_finished(outline: Outline, known: _Known) -> TableMap:
     if lacking:
         raise _refusal(outline, ", and ".join(lacking), as_line(table))
     return table
+
+
+def _with_likely_loss(
+    outline: Outline, known: _Known, columns: dict[str, TableColumn]
+) -> tuple[_Known, dict[str, TableColumn]]:
+    """Choose the likely loss of finished runs, or the eval sets that several columns may be of."""
+    alike = _losses_among(outline, {origin.column for origin in columns.values()}, FINAL_LOSS)
+    likely = _likeliest(alike, lambda name: "train" in plain(name))
+    if sets := eval_sets_by_words(likely):
+        return replace(known, sets=sets), columns
+    return known, columns | _likely_loss(outline, columns)
 
 
 def _likely_loss(outline: Outline, columns: Mapping[str, TableColumn]) -> dict[str, TableColumn]:
@@ -628,6 +760,8 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
         finished = known.taken(COLUMNS.keys() - OF_POINTS)
         finished = finished if "run" in finished else _with_size(outline, finished)
         return as_line(known.table("runs", finished | _likely_loss(outline, finished)))
+    if sets := eval_sets_by_words(likely):
+        return as_block(replace(known, sets=sets).table("points", columns))
     loss = _or_gap(likely)
     is_of_training = re.search(_EVALUATED, loss.lower()) is None
     columns |= _in_its_unit("train_loss" if is_of_training else "eval_loss", loss)

@@ -16,14 +16,23 @@ from isoflop.ingest.tables.facts_of_curves import may_tell_more, with_facts_of_c
 from isoflop.ingest.tables.facts_of_rows import with_facts
 from isoflop.ingest.tables.outline import as_factor, as_line, of_compute, scaled
 from isoflop.ingest.tables.rows_or_runs import refuse_rows_of_runs
-from isoflop.ingest.tables.sizes import can_be_counts
+from isoflop.ingest.tables.shapes_of_rows import with_shapes
+from isoflop.ingest.tables.sizes import USUAL_PER_PARAMETER, can_be_counts
 from isoflop.ingest.tables.token_axes import (
     has_totals,
     refuse_counts_of_others,
     rising,
 )
 from isoflop.ingest.tables.wide import as_numbers, in_counts
-from isoflop.ingest.words.names import find, find_compute, find_count
+from isoflop.ingest.words.names import (
+    UNIQUE,
+    counted_by_words,
+    find,
+    find_all_epochs,
+    find_compute,
+    find_count,
+    plain,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -130,6 +139,8 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
         if derived is not None and len(rivals) == 1 and table.rows == "runs":
             _ask_of_steps(first, derived, table, size)
         if len(rivals) == 1:
+            if value == "tokens" and table.rows == "runs" and derived is None:
+                _ask_of_epochs(raw, first, size, table.model_copy(update={"columns": columns}))
             continue
         sure = [each for each in rivals if derived is not None and each.agrees(derived.numbers)]
         able = [
@@ -149,19 +160,23 @@ def chosen(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
             )
     table = table.model_copy(update={"columns": columns})
     table, told = with_facts_of_curves(raw, table)
+    table = with_shapes(raw, table)
     return (with_facts(raw, table) if table.rows == "runs" else table), [*remarks, *told]
 
 
 def _named(value: str, names: Sequence[str], table: TableMap) -> list[TableColumn]:
-    """List the further columns whose names mean a count in a unit.
+    """List the further columns whose names mean a count, by a unit or by a word for it.
 
-    Which of several bare names counts, the order of `names.COLUMNS` says.
+    Which of several bare letters counts, the order of `names.COLUMNS` says; along curves it is
+    tokens that rise which count.
     """
     used = {origin.column for origin in table.columns.values()}
     left: Collection[str] = [name for name in names if name not in used]
     rivals = []
     while (told := find_count(value, left)) is not None:
-        if told[1] != 1.0:
+        of_it = "token" if value == "tokens" else "param"
+        worded = of_it in told[0].lower() and (value != "tokens" or table.rows == "runs")
+        if told[1] != 1.0 or worded:
             rivals.append(scaled(*told))
         left = [name for name in left if name != told[0]]
     return rivals
@@ -208,10 +223,51 @@ def _ask_of_steps(first: _Rival, derived: _Rival, table: TableMap, size: pl.Seri
     )
 
 
+def _ask_of_epochs(
+    raw: pl.DataFrame, first: _Rival, size: pl.Series | None, table: TableMap
+) -> None:
+    """Refuse a D beside how often it was read, if it may be that of one epoch."""
+    epochs = find_all_epochs(raw.columns)
+    bare = plain(first.name) in _OF_ONE_EPOCH or counted_by_words(first.name) != "tokens"
+    if epochs is None or not bare or "unique_tokens" in table.columns:
+        return
+    times = as_numbers(raw[epochs]).drop_nulls()
+    if not (times > 1).any() or (times != times.floor()).any():
+        return
+    unique = next((name for name in raw.columns if plain(name) in UNIQUE), None)
+    if unique is not None:  # what an epoch has stands in a column of its own
+        return
+    factor = f"{as_factor(first.origin.scale)} * " if first.origin.has_unit else ""
+    formula = TableColumn(formula=f'"{epochs}" * {factor}"{first.name}"')
+    of_epoch = {**table.columns, "tokens": formula, "unique_tokens": first.origin}
+    of_one = as_line(table.model_copy(update={"columns": of_epoch}))
+    ways = [("of one", of_one), ("of all", as_line(table))]
+    counts = (as_numbers(raw[epochs]) * first.numbers, first.numbers)
+    if size is not None and not _is_nearer_to_usual(*(each / size for each in counts)):
+        ways = ways[::-1]
+    told = "\n; ".join(f"if those {of}, say so in sweep.yaml:\n  {line}" for of, line in ways)
+    raise RefusedError(
+        f"'{first.name}' may be the tokens of one of the '{epochs}' beside it, or those of all: "
+        f"{told}",
+        ways[0][1],
+    )
+
+
+def _is_nearer_to_usual(ratio: pl.Series, other: pl.Series) -> bool:
+    """Tell whether tokens per parameter are nearer to those that runs are mostly given."""
+    off = [(each / USUAL_PER_PARAMETER).log().abs().median() for each in (ratio, other)]
+    return isinstance(off[0], float) and isinstance(off[1], float) and off[0] <= off[1]
+
+
+_OF_ONE_EPOCH: Final = frozenset({"tokens", "n_tokens", "num_tokens", "d"})
+"""Names of tokens that do not say of what."""
+
+
 def _ask(value: str, able: Sequence[_Rival], rivals: Sequence[_Rival], table: TableMap) -> None:
     """Refuse columns that may both be a count and differ; one of those that are `able` is named."""
-    # a unit in a name says more than a letter
-    best = next((each for each in able if each.origin.has_unit), able[0])
+    # a unit in a name says more than a letter, and what was read more than a total, or a plan
+    read = (each for each in able if _READ & {*plain(each.name).replace("/", "_").split("_")})
+    best = next((each for each in able if each.origin.has_unit), next(read, able[0]))
     told = " and ".join(f"'{each.name}' ({_span(each)})" for each in rivals)
     proposal = as_line(
         table.model_copy(update={"columns": {**table.columns, value: _with_scale(best.origin)}})
@@ -221,6 +277,9 @@ def _ask(value: str, able: Sequence[_Rival], rivals: Sequence[_Rival], table: Ta
         f"  {proposal}",
         proposal,
     )
+
+
+_READ: Final = frozenset({"seen", "processed", "consumed", "trained", "read"})
 
 
 def _with_scale(origin: TableColumn) -> TableColumn:

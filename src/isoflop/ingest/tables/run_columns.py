@@ -17,6 +17,11 @@ from isoflop.config.sidecar import TableColumn, TableMap
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.outline import as_line
 from isoflop.ingest.tables.wide import as_numbers
+from isoflop.ingest.words.likely_names import (
+    OF_LOSSES,
+    OF_PARTS,
+    without_words_of_losses,
+)
 from isoflop.ingest.words.names import (
     COLUMNS,
     SIZES,
@@ -27,7 +32,6 @@ from isoflop.ingest.words.names import (
     run_column,
     unit_of,
 )
-from isoflop.ingest.words.split_words import EVALUATED, TRAINED
 
 HIGHEST: Final = 20.0
 """Losses are below it, and above 0."""
@@ -37,17 +41,8 @@ MOSTLY: Final = 0.75
 """Share of the columns that end below where they begin."""
 APART: Final = 4.0
 """Ratio of final losses of one table, at most."""
-_PARTS: Final = frozenset(
-    {
-        "aux", "z", "balance", "balancing", "router", "moe", "mtp", "kl", "reg", "total", "main",
-        "lb", "distill", "mean", "avg", "average", "smooth", "smoothed", "ema", "final", "best",
-        "min", "max", "std", "scale", "weight", "time",
-    }
-)  # fmt: skip
-"""Words of what a loss is the sum of, and of what else is told of one."""
 _AXES: Final = ("step", "tokens")
 _SIZED: Final = re.compile(r"(?<![A-Za-z0-9.])[0-9]+(?:\.[0-9]+)?[kKmMbB](?![A-Za-z0-9])")
-_AFFIXES: Final = EVALUATED | TRAINED | {"loss", "ce", "lm", "xent", "nll"}
 _SETS: Final = re.compile(
     r"[A-Za-z_ /.-]+|c4.*|.*(?:wiki|pile|code|books|web|arxiv|lambada).*", re.I
 )
@@ -141,14 +136,14 @@ def columns_of_runs(raw: pl.DataFrame) -> RunColumns | None:
     if raw.height < LEAST or raw[axis].is_duplicated().any():
         return None
     others = [name for name in names if name not in known and _is_curve(raw[name])]
-    worded = [name for name in others if {*_words(name)} & _AFFIXES]
+    worded = [name for name in others if {*_words(name)} & OF_LOSSES]
     chosen = worded or others
-    losses = {_run_and_loss(name): name for name in chosen}
+    losses = {without_words_of_losses(name): name for name in chosen}
     runs = {run for run, _ in losses}
     if len(losses) < len(chosen) or len(runs) < 2 or not all(runs):
         return None
     falls = [_falls(raw[name]) for name in chosen]
-    if sum(falls) < MOSTLY * len(falls) or any(_PARTS & {*_words(run)} for run in runs):
+    if sum(falls) < MOSTLY * len(falls) or any(OF_PARTS & {*_words(run)} for run in runs):
         return None
     kept = tuple(name for name in names if name not in chosen)
     told = RunColumns(kept, losses)
@@ -165,23 +160,6 @@ def _are_alike(columns: pl.DataFrame) -> bool:
 
 def _words(name: str) -> list[str]:
     return re.split(r"[-_/. ]+", plain(name))
-
-
-def _run_and_loss(name: str) -> tuple[str, str]:
-    """Take the words of a loss from either end of a column's name."""
-    pieces = re.split(r"([-_/. ]+)", name)
-    begin, end = 0, len(pieces)
-    while begin < end and (pieces[begin].lower() in _AFFIXES or _is_mark(pieces[begin])):
-        begin += 1
-    while end > begin and (pieces[end - 1].lower() in _AFFIXES or _is_mark(pieces[end - 1])):
-        end -= 1
-    affixes = {piece.lower() for piece in [*pieces[:begin], *pieces[end:]]}
-    return "".join(pieces[begin:end]), "val_loss" if affixes & EVALUATED else "loss"
-
-
-def _is_mark(piece: str) -> bool:
-    """Tell what stands between words."""
-    return not piece.strip("-_/. ")
 
 
 def _is_curve(cells: pl.Series) -> bool:

@@ -76,7 +76,10 @@ COLUMNS: Final = {
 MAY_NAME_RUNS: Final = ("model", "model_name", "experiment", "experiment_name", "exp", "exp_name")
 """Columns of text that name runs where no other does; each may also name a kind of run."""
 
-UNIQUE: Final = ("unique_tokens", "tokens_unique", "n_unique_tokens", "num_unique_tokens")
+UNIQUE: Final = (
+    "unique_tokens", "tokens_unique", "n_unique_tokens", "num_unique_tokens", "dataset_tokens",
+    "tokens_in_dataset", "tokens_per_epoch", "epoch_tokens",
+)  # fmt: skip
 """Columns of the tokens of a data set, which several epochs repeat."""
 
 SEEDS: Final = ("seed", "random_seed", "rng_seed", "data_seed", "model_seed", "init_seed")
@@ -130,8 +133,8 @@ _CONTEXT: Final = (
 
 _UNITS_OF_COUNTS: Final = {
     r"k|thousands?": 1e3,
-    r"m|mn|mio|millions?": 1e6,
-    r"b|bn|g|billions?": 1e9,
+    r"m|mn|mio[/.]?|millions?": 1e6,
+    r"b|bn|g|mrd[/.]?|billions?": 1e9,
     r"t|tn|trillions?": 1e12,
 }
 _POWER: Final = r"(?:10\^|1e)\+?0?(3|6|9|12)"
@@ -265,6 +268,12 @@ def find_epoch(names: Iterable[str]) -> str | None:
     return next((name for name in names if plain(name) in _EPOCHS), None)
 
 
+def find_all_epochs(names: Iterable[str]) -> str | None:
+    """Find the column of how often finished runs read their data, by a name of several epochs."""
+    return next((name for name in names if plain(name) in _ALL_EPOCHS), None)
+
+
+_ALL_EPOCHS: Final = frozenset({"epochs", "n_epochs", "num_epochs", "num_train_epochs"})
 _EPOCHS: Final = frozenset({"epoch", "epochs", "train_epoch", "training_epoch"})
 
 
@@ -374,7 +383,7 @@ def find_count(value: str, names: Iterable[str]) -> tuple[str, float] | None:
     counted = {
         told[0]: (name, told[1])
         for name in reversed(listed)
-        if (told := _without_unit(_set_apart(name))) is not None
+        if (told := without_unit(set_apart(name))) is not None
     }
     known = next((counted[known] for known in COLUMNS[value] if known in counted), None)
     if known is not None or value not in _BY_WORDS:
@@ -391,12 +400,12 @@ def find_compute(names: Iterable[str]) -> tuple[str, float | None] | None:
     bare = next((name for name in listed if plain(name) in FLOPS), None)
     if bare is not None:
         return bare, 1.0
-    told = ((name, _compute_unit(plain(name))) for name in listed)
+    told = ((name, compute_unit(plain(name))) for name in listed)
     return next(((name, unit[0]) for name, unit in told if unit is not None), None)
 
 
 @_kept
-def _compute_unit(words: str) -> tuple[float | None] | None:
+def compute_unit(words: str) -> tuple[float | None] | None:
     """Tell the unit of compute by a plain name, None within of a logarithm; None of other names."""
     what = "|".join(FLOPS)
     if re.fullmatch(rf"log_?(?:10|_)?_?\(?(?:{what})\)?|(?:{what})_?\(?_?log_?(?:10)?\)?", words):
@@ -430,13 +439,13 @@ def find_batch(names: Iterable[str], *, sure: bool = False) -> tuple[str, str] |
 
 
 @_kept
-def _set_apart(name: str) -> str:
+def set_apart(name: str) -> str:
     """Write a name plainly, with brackets around a capital letter that is a unit: tokensM, D B."""
     return plain(re.sub(r"(?<=[a-z])([KMBT])$|(?<=^[ND]) ([KMBT])$", r" (\1\2)", name.strip()))
 
 
 @_kept
-def _without_unit(words: str) -> tuple[str, float] | None:
+def without_unit(words: str) -> tuple[str, float] | None:
     """Split a plain name into what is counted and the unit; None where it has none.
 
     A letter alone, as N and D are, has its unit in brackets: `n_t` may be anything.
