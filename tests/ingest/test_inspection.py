@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -219,3 +220,29 @@ def test_d_tells_which_of_two_sizes_in_a_name_is_n(tmp_path: Path) -> None:
     told = inspect(write(tmp_path / "s", {**files}, None)).sidecar_text()
     runs = {rule["match"]: rule["params"]["total"] for rule in yaml.safe_load(told)["runs"]}
     assert runs == {"25M-0.5B": "25e6", "50M-0.5B": "50e6"}
+
+
+def test_what_lies_beside_logs_is_told_on_one_line(tmp_path: Path) -> None:
+    """Weights and arguments of torch's are zip archives; a log is one whatever it is called."""
+    folder = tmp_path / "s"
+    log = "\n".join(["step,loss,tokens,params", *(f"{n},{5 - n / 9},{n}e6,1e7" for n in range(9))])
+    for run in ("a", "b"):
+        (folder / run).mkdir(parents=True)
+        (folder / run / "log.csv").write_text(log.replace("1e7", "1e7" if run == "a" else "2e7"))
+        (folder / run / "README.md").write_text("---\nlibrary_name: transformers\n---\n# x\n")
+        (folder / run / "vocab.json").write_text('{"a": 0, "b": 1}')
+        (folder / run / "merges.txt").write_text("#version: 0.2\nt h\n")
+        with zipfile.ZipFile(folder / run / "training_args.bin", "w") as archive:
+            archive.writestr("training_args/data.pkl", b"x")
+    (folder / "requirements.txt").write_text(log.replace("1e7", "3e7"))
+    seen = inspect(folder)
+    fates = dict(seen.tables.files.select("path", "fate").iter_rows())
+    assert {fates[f"a/{name}"] for name in ("README.md", "vocab.json", "training_args.bin")} == {
+        "ignored"
+    }
+    assert fates["requirements.txt"] == "used"
+    told = [line for line in str(seen).splitlines() if "README.md" in line]
+    assert told == [
+        "ignored, what trainers and tokenisers write beside logs, and no log: README.md (2), "
+        "merges.txt (2), training_args.bin (2), vocab.json (2)"
+    ]

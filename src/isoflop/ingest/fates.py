@@ -35,6 +35,7 @@ from isoflop.ingest.runs.rank_files import with_ranks_joined
 from isoflop.ingest.runs.records_beside import with_records_joined
 from isoflop.ingest.runs.splits import with_splits_joined
 from isoflop.ingest.store.cache import parse, reading_key
+from isoflop.ingest.words.file_names import SIDE_FILE, is_side_file
 from isoflop.walk import Entry, because, walk
 
 if TYPE_CHECKING:
@@ -97,6 +98,13 @@ def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
     return _without_copies(_fates(Entry(path), path.parent, sidecar, None))
 
 
+def _or_beside(log: Log) -> Log:
+    """Leave a file alone that is called as what lies beside logs, where nothing reads it."""
+    unread = log.format in FORMATS or (log.fate == "rejected" and log.parsed is None)
+    quiet = unread and is_side_file(log.file.name)
+    return Log(log.file).ignored(SIDE_FILE) if quiet else log
+
+
 def _fates(
     entry: Entry,
     folder: Path,
@@ -140,7 +148,7 @@ def _member(member: Member, sidecar: SweepFile, cache: Path | None) -> Log:
     if (why := side.ignored(sidecar, member.file.name)) is not None:
         return log.ignored(why)
     try:
-        read = _read(member.file, sidecar, cache)
+        read = _or_beside(_read(member.file, sidecar, cache))
     except ConfigError:
         raise  # sweep.yaml's fault
     except OSError as error:
@@ -162,7 +170,7 @@ def _fate(
         return replace(unread, fate=entry.fate, reason=entry.reason)
     try:
         looked = index.file(entry.path) if index else RawFile.at(entry.path, folder)
-        return _read(looked, sidecar, cache, index)
+        return _or_beside(_read(looked, sidecar, cache, index))
     except ConfigError:
         raise  # sweep.yaml's fault
     except OSError as error:

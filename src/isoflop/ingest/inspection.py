@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from glob import escape
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.formats import takes_map
 from isoflop.ingest.reading.members import FORMATS
 from isoflop.ingest.sweep import settle
+from isoflop.ingest.words.file_names import SIDE_FILE
 from isoflop.ingest.words.sizes_in_names import count_files, size_in
 
 if TYPE_CHECKING:
@@ -55,10 +57,17 @@ class Inspected:
                 f"sweep there, as the trainer wrote them, or name the folder that has them."
             )
         lines = []
+        beside = self.tables.files.filter(pl.col("reason") == SIDE_FILE)
         for file in self.tables.files.iter_rows(named=True):
+            if file["reason"] == SIDE_FILE:
+                continue
             kind = f" as {file['format']}" if file["format"] else ""
             why = f": {file['reason']}" if file["reason"] else ""
             lines.append(f"{file['path']}: {file['fate']}{kind}, {file['rows']} records{why}")
+        if beside.height:
+            names = Counter(path.rpartition("/")[2] for path in beside["path"])
+            told = (f"{name} ({n})" if n > 1 else name for name, n in sorted(names.items()))
+            lines.append(f"ignored, {SIDE_FILE}: {', '.join(told)}")
         for row, run in zip(self.tables.runs.iter_rows(named=True), self._runs, strict=True):
             lines += ["", *_run_lines(row, run)]
         if self.reading.slips:
