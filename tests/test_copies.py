@@ -9,10 +9,12 @@ import polars as pl
 import pytest
 
 import isoflop
-from isoflop.copies import copied_runs
+from isoflop.copies import copied_runs, runs_once
 from isoflop.estimates.diagnostics import ParametricDiagnostics, expect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from isoflop.copies import Copied
@@ -53,10 +55,72 @@ def test_a_copy_of_every_run_is_noticed_to_the_digits_of_the_coarser(
         assert (35, 0) in told
 
 
-def test_a_copy_through_another_unit_is_noticed() -> None:
+def _bits(loss: Floats, decimals: int) -> Floats:
+    return np.round(loss / np.log(2.0), decimals) * np.log(2.0)
+
+
+FORMATS: dict[str, Callable[[Floats], Floats]] = {
+    "bits, 6": lambda loss: _bits(loss, 6),
+    "bits, 4": lambda loss: _bits(loss, 4),
+    "bits, 3": lambda loss: _bits(loss, 3),
+    "bits, 3, as nats with 6": lambda loss: np.round(_bits(loss, 3), 6),
+    "bits, 3, as floats of 32 bits": lambda loss: _bits(loss, 3).astype(np.float32).astype(float),
+    "perplexity, 2": lambda loss: np.log(np.round(np.exp(loss), 2)),
+    "floats of 16 bits": lambda loss: loss.astype(np.float16).astype(float),
+    "floats of 32 bits": lambda loss: loss.astype(np.float32).astype(float),
+    "cut to 4": lambda loss: np.floor(1e4 * loss) / 1e4,
+    "cut to 3": lambda loss: np.floor(1e3 * loss) / 1e3,
+    "a factor of seven digits, 6": lambda loss: np.round(1.0000001 * loss, 6),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_copy_in_another_unit_or_number_format_is_noticed(name: str) -> None:
     (runs,) = seeds(1, noise=0.005, decimals=15, of=1)
-    in_bits = np.round(runs / np.log(2.0), 6) * np.log(2.0)
-    assert len(groups(runs, in_bits)) == 35
+    found = groups(runs, FORMATS[name](runs))
+    assert len(found) >= 34
+    assert all(group.runs[0] < 35 for group in found)
+    # so is that of one which was printed itself
+    assert len(groups(np.round(runs, 7), FORMATS[name](runs))) >= 30
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("noise", [0.0005, 0.002, 0.01])
+def test_seeds_in_two_formats_are_no_copies(name: str, noise: float) -> None:
+    named = 0
+    for k in range(20):
+        first, second = seeds(2, noise=noise, decimals=15, of=k)
+        named += bool(groups(first, FORMATS[name](second)))
+    assert named <= 2
+
+
+def test_the_words_name_the_unit() -> None:
+    (runs,) = seeds(1, noise=0.005, decimals=15, of=1)
+    assert groups(runs, FORMATS["bits, 3"](runs))[0].words == "to 3 decimals of bits"
+    assert groups(runs, FORMATS["floats of 16 bits"](runs))[0].words == "in floats of 16 bits"
+    assert groups(runs, FORMATS["perplexity, 2"](runs))[0].words == "to 2 decimals of perplexity"
+
+
+@pytest.mark.parametrize(("digits_n", "digits_d"), [(3, 15), (15, 2), (2, 2)])
+def test_a_copy_whose_counts_were_rounded_is_noticed(digits_n: int, digits_d: int) -> None:
+    (runs,) = seeds(1, noise=0.005, decimals=15, of=1)
+    params, tokens = (
+        np.array([float(f"{x:.{digits}g}") for x in values])
+        for values, digits in ((PARAMS, digits_n), (TOKENS, digits_d))
+    )
+
+    def found(of_copies: Floats) -> list[Copied]:
+        return copied_runs(
+            np.arange(70),
+            np.concatenate([TOKENS, tokens]),
+            np.concatenate([runs, of_copies]),
+            np.concatenate([PARAMS, params]),
+        )
+
+    assert [group.runs for group in found(runs)] == [(k, k + 35) for k in range(35)]
+    # four decimals of runs that differ in N say nothing
+    assert len(found(np.round(runs, 4))) <= len(groups(runs, np.round(runs, 4)))
+    assert found(seeds(2, noise=0.005, decimals=15, of=3)[1]) == []
 
 
 @pytest.mark.parametrize(
@@ -104,24 +168,45 @@ def test_curves_need_fewer_runs_than_last_losses() -> None:
     assert copied_runs(run, tokens, np.concatenate([curve, curve]), params, rates) == []
 
 
-def test_rounding_is_no_noise_of_seeds() -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("3 decimals", "run-0000 = run-0035, to 3 decimals"),
+        ("bits, 3", "run-0000 = run-0035, to 3 decimals of bits"),
+        ("floats of 16 bits", "run-0000 = run-0035, in floats of 16 bits"),
+        ("2 decimals", "35 of 70 runs differ from another of their size and tokens by no more"),
+    ],
+)
+def test_rounding_is_no_noise_of_seeds(name: str, words: str) -> None:
     """An exact law with every run twice, once rounded: it passed for inexact at p = 5e-61."""
     budgets, factors = np.geomspace(1e17, 1e19, 5), np.geomspace(0.25, 4.0, 7)
     params = np.concatenate([0.35 * np.sqrt(c / 6.0) * factors for c in budgets]).round()
     tokens = (np.repeat(budgets, 7) / 6.0 / params).round()
     noise = np.exp(0.005 * np.random.default_rng(0).standard_normal(35))
     loss = (1.7 + 400.0 / params**0.34 + 400.0 / tokens**0.28) * noise
+    printed = np.round(loss, int(name[0])) if name[0].isdigit() else FORMATS[name](loss)
     table = pl.DataFrame({"params": params, "tokens": tokens, "loss": loss})
-    twice = pl.concat([table, table.with_columns(pl.col("loss").round(3))])
+    twice = pl.concat([table, table.with_columns(loss=pl.Series(printed))])
     fit = isoflop.read(twice, name="twice").fit(
         approaches=("parametric",), draws=20, interval="percentile", forecasts=False,
         settings={"parametric": {"starts": "coarse"}, "mixture": {"simulations": 0}},
     )  # fmt: skip
     estimate = fit.estimates["parametric"]
-    (copied,) = [said for said in estimate.cautions if "runs have the size, tokens and" in said]
-    assert copied.startswith("35 of 70 runs ")
-    assert "run-0000 = run-0035, to 3 decimals" in copied
+    (told,) = [caution for caution in estimate.cautions if words in caution]
+    assert told.startswith("35 of 70 runs ")
     diagnostics = expect(estimate.diagnostics, ParametricDiagnostics)
     assert diagnostics.pure_error is None
     assert diagnostics.noise_parts is None or diagnostics.noise_parts.replicates == 0
     assert "lack of fit" not in str(fit.allocate(1e19))
+
+
+def test_seeds_that_are_told_apart_are_the_noise() -> None:
+    """Half a step of the digits and more is a seed's; half of that is rounding's."""
+    for noise, apart in ((0.0003, True), (0.00003, False)):
+        first, second = seeds(2, noise=noise, decimals=3, of=5)
+        run = np.arange(70)
+        tokens, params = np.tile(TOKENS, 2), np.tile(PARAMS, 2)
+        loss = np.concatenate([first, second])
+        copies = copied_runs(run, tokens, loss, params)
+        once = runs_once(run, tokens, loss, params, copies=copies)
+        assert once.sum() == (70 if apart else 35)

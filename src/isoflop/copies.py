@@ -2,21 +2,29 @@
 
 Seeds differ by a thousandth or so. Two runs of one N and D whose losses agree in all digits of the
 coarser printout may agree by chance, more easily the fewer digits there are, so the number of pairs
-of runs that do decides.
+of runs that do decides. The printouts may be of two units or number formats, cut off or rounded.
+
+Runs that agree as far as their digits go may be seeds for all that is known, and tell nothing of
+how far seeds lie apart: what rounding leaves of their difference is no noise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations
-from typing import TYPE_CHECKING, Final
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from isoflop.cells import GAP, repeats_of
+from isoflop.printed import FINEST, SHORT, printed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from isoflop.printed import Printed
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.intp]
@@ -26,12 +34,21 @@ LEAST_NOISE: Final = 1e-3
 """Standard deviation of a seed's log L that chance is reckoned with where runs show no less."""
 BY_CHANCE: Final = 0.01
 """Probability below which that many pairs of seeds do not agree in their digits by chance."""
-FINEST: Final = 9
-"""Decimals beyond which a printout is exact."""
-COARSE: Final = 4
-"""Decimals of losses that were printed so; finer ones may have been printed in another unit."""
 FEWEST: Final = 3
 """Decimals in which seeds of large models agree however many there are."""
+COARSEST: Final = 6e-4
+"""Share of a loss that a printout may leave open, of those in two formats that may be copies."""
+CONVERTED: Final = 2e-7
+"""Share of a loss by which a unit's factor, typed with seven digits, is off."""
+SAME_LOSS: Final = 1e-9
+"""Share of a loss by which a copy's differs whose N or D was rounded."""
+FULL: Final = 6
+"""Decimals in which runs of unlike N and D do not agree by chance."""
+NEAR: Final = 0.06
+"""Log distance of an N or D from the same with two digits, at most."""
+TOLD_APART: Final = 4.0
+"""Variance of seeds over that of rounding, from which on it is theirs: their standard deviation is
+then half a step of the printout or more."""
 MOST_POINTS: Final = 3
 """Points of two curves that are taken to agree by chances of their own: neighbours err alike."""
 
@@ -43,21 +60,32 @@ class Copied:
     Attributes
     ----------
     runs : their numbers; the first has the most digits.
-    decimals : in how many decimals their losses agree.
+    decimals : in how many decimals their losses agree; 0 of short floats.
+    words : the same in words, of which unit too.
     """
 
     runs: tuple[int, ...]
     decimals: int
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """A run: its number, its points, and the decimals of its losses."""
+    """A run: its number and N, its points, and how its losses were printed."""
 
     run: int
+    params: float
     tokens: Floats
     loss: Floats
-    decimals: int
+    alone: Printed
+    """As its digits have it."""
+    format: Printed
+    """As those of the whole table have it."""
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of nats; those that were printed in another unit have as many as there are."""
+        return FINEST if self.alone.unit else self.alone.decimals
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +99,10 @@ class _Pairs:
     farthest, last : absolute difference of their losses where it is largest, and at the end.
     level : their mean last loss.
     points : points that agree by chances of their own.
+    unlike : whether the two were printed in formats that differ by more than a digit.
+    rounded, cut : whether all losses of the coarser may be those of the other, rounded to its
+        format, or cut off.
+    open : share of the last loss that the two formats leave open, to either side.
     """
 
     runs: Ints
@@ -79,6 +111,10 @@ class _Pairs:
     last: Floats
     level: Floats
     points: Ints
+    unlike: Bools
+    rounded: Bools
+    cut: Bools
+    open: Floats
 
     def agree(self, decimals: Ints | int) -> Bools:
         """Tell whether the losses of each pair agree in these decimals at every point."""
@@ -92,8 +128,10 @@ class _Pairs:
         left : (pairs,) those that may be of seeds. Of them the ones that differ in their digits
             show it: their mean square is that of normal differences that rounding leaves.
         """
+        return self._noise(left, _half(self.decimals))
+
+    def _noise(self, left: Bools, half: Floats) -> float:
         usual = float(np.sqrt(2.0) * LEAST_NOISE)
-        half = _half(self.decimals)
         differ = left & (self.last > half)
         if not differ.any():
             return usual
@@ -111,6 +149,31 @@ class _Pairs:
         # of unlike chances the tail is no heavier than of their mean (Hoeffding 1956)
         return float(bdtrc(number - 1, int(asked.sum()), float(chance.mean())))
 
+    def across_formats(self, left: Bools) -> Bools:
+        """Tell which pairs are one training in two formats, (pairs,).
+
+        Parameters
+        ----------
+        left : (pairs,) those that may be.
+        """
+        from scipy.special import bdtrc, ndtr
+
+        copied = np.zeros_like(left)
+        asked = left & self.unlike & (self.open <= COARSEST)
+        for alike, width in ((self.rounded, 2.0), (self.cut, 1.0)):
+            if not (asked & alike).any():
+                continue
+            # a few of another unit pass for nats of more digits, and lie as far apart as the others
+            usual = np.maximum(self.open, np.median(self.open[asked]))
+            noise = self._noise(left & ~alike, usual * self.level)
+            # cut off, the difference has one sign, and a whole step to that side
+            end = self.open[asked] * (2.0 / width) / noise
+            chance = (width * (ndtr(end) - 0.5)) ** self.points[asked]
+            number = int((asked & alike).sum())
+            if float(bdtrc(number - 1, int(asked.sum()), float(chance.mean()))) < BY_CHANCE:
+                copied |= asked & alike
+        return copied
+
 
 def copied_runs(
     run: Ints,
@@ -125,33 +188,27 @@ def copied_runs(
     digits of the coarser one, and that many pairs of seeds would do so by chance with a probability
     below ``BY_CHANCE``: a pair whose losses are about 3 in four decimals, two or three in three;
     one of many pairs in seven or so. Seeds are taken to scatter by ``LEAST_NOISE``, or by less
-    where those that differ do. Two decimals tell nothing.
+    where those that differ do. Two decimals tell nothing. Where the two were printed in unlike
+    units or number formats (``printed``), rounding or cutting off one of them may leave no more
+    between them than its step. Runs whose N or D were rounded as well are one where they agree in
+    ``FULL`` decimals or more.
 
     Parameters
     ----------
     run, tokens, loss : (points,) number of the run, D and L; sorted by run, then tokens.
     run_params, run_settings : (runs,) N and (runs, settings), as of ``cells.repeats_of``.
     """
-    bounds = np.searchsorted(run, np.arange(len(run_params) + 1))
-    there = np.flatnonzero(np.diff(bounds))
-    if len(there) < 2:
-        return []
-    last = tokens[bounds[there + 1] - 1]
-    settings = None if run_settings is None else run_settings[there]
+    curves, group = _curves(run, tokens, loss, run_params, run_settings)
     repeats: dict[int, list[_Curve]] = {}
-    for k, group in zip(
-        there.tolist(), repeats_of(run_params[there], last, settings).tolist(), strict=True
-    ):
-        points = slice(bounds[k], bounds[k + 1])
-        curve = _Curve(k, tokens[points], loss[points], _decimals(loss[points]))
-        repeats.setdefault(group, []).append(curve)
-    pairs = _pairs([group for group in repeats.values() if len(group) > 1])
+    for curve, of_curve in zip(curves, group, strict=True):
+        repeats.setdefault(of_curve, []).append(curve)
+    pairs = _pairs([*_repeated(repeats), *_of_rounded_counts(curves, group, run_settings)])
     if pairs is None:
         return []
     agreed = np.zeros(len(pairs.decimals), dtype=np.intp)
     for decimals in range(FINEST, FEWEST - 1, -1):
         left = agreed == 0
-        finest = (pairs.decimals == FINEST) & (decimals > COARSE)
+        finest = (pairs.decimals == FINEST) & (decimals > SHORT)
         asked = left & ((pairs.decimals == decimals) | finest)
         alike = pairs.agree(decimals)
         if not (asked & alike).any():
@@ -159,42 +216,172 @@ def copied_runs(
         if pairs.by_chance(asked, decimals, pairs.noise(left & ~alike)) < BY_CHANCE:
             # a loss that ends in zeros has as many digits as its neighbours
             agreed[left & alike & (asked | (pairs.decimals < decimals))] = decimals
-    return _joined(pairs, agreed, {c.run: c.decimals for group in repeats.values() for c in group})
-
-
-def _pairs(repeats: list[list[_Curve]]) -> _Pairs | None:
-    """Set runs that repeat each other beside each other; None where no two may be one training."""
-    pairs = [
-        (first, second)
-        for group in repeats
-        for first, second in combinations(group, 2)
-        if len(first.loss) == len(second.loss)
-        and np.abs(np.log(first.tokens / second.tokens)).max() < GAP
+    formats = {curve.run: curve.format for curve in curves}
+    told = [
+        (first, second, agreed_in, f"to {agreed_in} decimals")
+        for (first, second), agreed_in in zip(pairs.runs.tolist(), agreed.tolist(), strict=True)
+        if agreed_in
     ]
+    for first, second in pairs.runs[pairs.across_formats(agreed == 0)].tolist():
+        coarser = max((formats[first], formats[second]), key=_coarseness)
+        told.append((first, second, coarser.decimals, coarser.words))
+    return _joined(told, {run: _coarseness(its) for run, its in formats.items()})
+
+
+def runs_once(
+    run: Ints,
+    tokens: Floats,
+    loss: Floats,
+    run_params: Floats,
+    run_settings: Floats | None = None,
+    *,
+    copies: Sequence[Copied],
+) -> Bools:
+    """Tell the runs whose differences from one another are those of seeds, (runs,).
+
+    Without copies. Where repeats agree as far as their digits go, copies or not, without all but
+    the finest of each group: rounding is what lies between them.
+
+    Parameters
+    ----------
+    run, tokens, loss, run_params, run_settings : as of ``copied_runs``.
+    copies : what that gave.
+    """
+    once = np.ones(len(run_params), dtype=np.bool_)
+    once[[other for each in copies for other in each.runs[1:]]] = False
+    curves, group = _curves(run, tokens, loss, run_params, run_settings)
+    repeats: dict[int, list[_Curve]] = {}
+    for curve, of_curve in zip(curves, group, strict=True):
+        repeats.setdefault(of_curve, []).append(curve)
+    several = [each for each in repeats.values() if len(each) > 1]
+    squares, freedom, rounding = 0.0, 0, []
+    for each in several:
+        last = np.log([curve.loss[-1] for curve in each])
+        squares += float(((last - last.mean()) ** 2).sum())
+        freedom += len(each) - 1
+        rounding += [curve.format.step**2 / 12.0 / curve.loss[-1] ** 2 for curve in each]
+    if freedom and squares / freedom < TOLD_APART * float(np.mean(rounding)):
+        for each in several:
+            finest = min(each, key=lambda curve: _coarseness(curve.format))
+            once[[curve.run for curve in each if curve is not finest]] = False
+    return once
+
+
+def _coarseness(format_: Printed) -> float:
+    return format_.step
+
+
+def _curves(
+    run: Ints, tokens: Floats, loss: Floats, run_params: Floats, run_settings: Floats | None
+) -> tuple[list[_Curve], list[int]]:
+    """Give the curves of runs that have points, and the number of each's group of repeats."""
+    bounds = np.searchsorted(run, np.arange(len(run_params) + 1))
+    there = np.flatnonzero(np.diff(bounds))
+    if len(there) == 0:
+        return [], []
+    points = [slice(bounds[k], bounds[k + 1]) for k in there]
+    alone, together = printed(loss, bounds[there])
+    curves = [
+        _Curve(k, float(run_params[k]), tokens[its], loss[its], *formats)
+        for k, its, *formats in zip(there.tolist(), points, alone, together, strict=True)
+    ]
+    last = np.array([curve.tokens[-1] for curve in curves])
+    settings = None if run_settings is None else run_settings[there]
+    return curves, repeats_of(run_params[there], last, settings).tolist()
+
+
+def _repeated(repeats: dict[int, list[_Curve]]) -> list[tuple[_Curve, _Curve]]:
+    """List pairs of runs that repeat each other, with points at the same D."""
+    return [
+        (first, second)
+        for group in repeats.values()
+        for first, second in combinations(group, 2)
+        if _has_same_tokens(first, second, GAP)
+    ]
+
+
+def _has_same_tokens(first: _Curve, second: _Curve, within: float) -> bool:
+    if len(first.loss) != len(second.loss):
+        return False
+    return bool(np.abs(np.log(first.tokens / second.tokens)).max() < within)
+
+
+def _of_rounded_counts(
+    curves: Sequence[_Curve], group: Sequence[int], run_settings: Floats | None
+) -> list[tuple[_Curve, _Curve]]:
+    """List pairs of one loss in all of many digits whose N or D differ as rounded ones do."""
+    alike = np.zeros(len(curves), dtype=np.intp)
+    if run_settings is not None and len(curves):
+        unit = np.ones(len(curves))
+        alike = repeats_of(unit, unit, run_settings[[curve.run for curve in curves]])
+    order = sorted(range(len(curves)), key=lambda i: (curves[i].loss[-1], i))
+    pairs = []
+    for i, j in pairwise(order):
+        first, second = sorted((i, j))
+        curve, other = curves[first], curves[second]
+        if (
+            group[i] == group[j]
+            or alike[i] != alike[j]
+            or min(curve.decimals, other.decimals) < FULL
+        ):
+            continue
+        if (
+            not _has_same_tokens(curve, other, NEAR)
+            or abs(np.log(curve.params / other.params)) > NEAR
+        ):
+            continue
+        if np.abs(curve.loss - other.loss).max() <= SAME_LOSS * curve.loss.max():
+            pairs.append((curve, other))
+    return pairs
+
+
+def _pairs(pairs: Sequence[tuple[_Curve, _Curve]]) -> _Pairs | None:
+    """Set runs that may be one training beside each other; None where there are none."""
     if not pairs:
         return None
     apart = [np.abs(first.loss - second.loss) for first, second in pairs]
+    level = np.array([0.5 * (first.loss[-1] + second.loss[-1]) for first, second in pairs])
+    between = [_between(first, second) for first, second in pairs]
     return _Pairs(
         runs=np.array([(first.run, second.run) for first, second in pairs]),
         decimals=np.array([min(first.decimals, second.decimals) for first, second in pairs]),
         farthest=np.array([each.max() for each in apart]),
         last=np.array([each[-1] for each in apart]),
-        level=np.array([0.5 * (first.loss[-1] + second.loss[-1]) for first, second in pairs]),
+        level=level,
         points=np.array([min(len(each), MOST_POINTS) for each in apart]),
+        unlike=np.array([each.unlike for each in between]),
+        rounded=np.array([each.rounded for each in between]),
+        cut=np.array([each.cut for each in between]),
+        open=np.array([each.open for each in between]) / level,
+    )
+
+
+class _Between(NamedTuple):
+    """What the formats of two runs leave between them, as of ``_Pairs``; open is in nats."""
+
+    unlike: bool
+    rounded: bool
+    cut: bool
+    open: float
+
+
+def _between(first: _Curve, second: _Curve) -> _Between:
+    fine, coarse = sorted((first, second), key=lambda curve: _coarseness(curve.format))
+    a, b = fine.format, coarse.format
+    more = fine.loss - coarse.loss
+    slack = CONVERTED * coarse.loss
+    reach = 0.5 * (a.step + b.step)
+    return _Between(
+        unlike=(a.unit, a.decimals) != (b.unit, b.decimals),
+        rounded=bool((np.abs(more) <= reach + slack).all()),
+        cut=bool(((more >= -0.5 * a.step - slack) & (more <= b.step + 0.5 * a.step + slack)).all()),
+        open=reach,
     )
 
 
 def _half(decimals: Ints | int) -> Floats:
     """Give half a unit of the last of these decimals."""
     return np.asarray(0.5 * 10.0 ** -np.asarray(decimals, dtype=np.float64))
-
-
-def _decimals(loss: Floats) -> int:
-    """Count the decimals of losses, ``FINEST`` at most."""
-    for decimals in range(1, FINEST):
-        if np.abs(np.round(loss, decimals) - loss).max() <= 1e-12 * loss.max():
-            return decimals
-    return FINEST
 
 
 def _scatter(square: float, beyond: float) -> float:
@@ -210,19 +397,21 @@ def _scatter(square: float, beyond: float) -> float:
     return float(low)
 
 
-def _joined(pairs: _Pairs, agreed: Ints, digits: dict[int, int]) -> list[Copied]:
-    """Join pairs to groups, the run with the most digits first, in the order of their runs."""
-    told = [(tuple(runs), int(n)) for runs, n in zip(pairs.runs.tolist(), agreed, strict=True) if n]
-    group = {run: run for runs, _ in told for run in runs}
-    for (first, second), _ in told:
+def _joined(told: list[tuple[int, int, int, str]], coarse: dict[int, float]) -> list[Copied]:
+    """Join pairs to groups, the run with the most digits first, in the order of their runs.
+
+    Parameters
+    ----------
+    told : two runs each, in how many decimals they agree, and the same in words.
+    coarse : how coarsely each run was printed.
+    """
+    group = {run: run for first, second, *_ in told for run in (first, second)}
+    for first, second, *_ in told:
         old, new = sorted((group[first], group[second]), reverse=True)
         group = {run: new if its == old else its for run, its in group.items()}
-    return [
-        Copied(
-            tuple(
-                sorted((r for r in group if group[r] == first), key=lambda run: (-digits[run], run))
-            ),
-            min(n for runs, n in told if group[runs[0]] == first),
-        )
-        for first in sorted(set(group.values()))
-    ]
+    joined = []
+    for first in sorted(set(group.values())):
+        runs = sorted((r for r in group if group[r] == first), key=lambda run: (coarse[run], run))
+        decimals, words = min((n, words) for run, _, n, words in told if group[run] == first)
+        joined.append(Copied(tuple(runs), decimals, words))
+    return joined

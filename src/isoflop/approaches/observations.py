@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.cells import cells_of, rate_cells, settings_of
-from isoflop.copies import copied_runs
+from isoflop.copies import copied_runs, runs_once
 from isoflop.errors import MissingFactError, UnderdeterminedError
 from isoflop.estimates.forecasts import RunNoise
 from isoflop.numbers import first_of, per_cent
@@ -100,6 +100,18 @@ class Observations:
         copied = np.zeros(self.n_runs, dtype=np.bool_)
         copied[[run for group in self.copies for run in group.runs[1:]]] = True
         return copied
+
+    @cached_property
+    def once(self) -> Bools:
+        """Whether each run differs from others as seeds do; see ``copies.runs_once``, (runs,)."""
+        return runs_once(
+            self.run,
+            self.tokens,
+            self.loss,
+            self.run_params,
+            self.run_settings,
+            copies=self.copies,
+        )
 
     @property
     def settings(self) -> Floats | None:
@@ -249,5 +261,5 @@ def expert_cautions(observations: Observations) -> list[str]:
 
 def seed_noise(observations: Observations) -> RunNoise | None:
     """Pool how far final losses of repeats lie apart; None where no run has another."""
-    final = observations.at(observations.is_final & ~observations.copied[observations.run])
+    final = observations.at(observations.is_final & observations.once[observations.run])
     return RunNoise.pooled(final.params, final.tokens, final.loss, final.settings)

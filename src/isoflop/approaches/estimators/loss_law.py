@@ -289,7 +289,7 @@ class MultistartFit(LossLawFit):
         n, d = np.log(taken.params), np.log(taken.tokens)
         tests = score_tests(self.centred.model.jacobian(self.theta), self.residuals, n, d)
         # a copy's rounding is no seed's noise
-        once = ~self.observations.copied[taken.run]
+        once = self.observations.once[taken.run]
         taken = taken.at(once)
         trained = taken.params, taken.tokens, taken.settings
         return tests, pure_error(self.residuals[once], *trained, parameters=self.n_parameters)
@@ -300,7 +300,7 @@ class MultistartFit(LossLawFit):
         taken = self.fitted_points
         # points are sorted by run, then tokens; those of one curve err together
         last = np.flatnonzero(np.diff(taken.run, append=-1))
-        last = last[~self.observations.copied[taken.run[last]]]
+        last = last[self.observations.once[taken.run[last]]]
         ends = taken.at(last)
         jacobian = self.centred.model.jacobian(self.theta)[last]
         return parts_of(jacobian, self.residuals[last], ends.params, ends.tokens, ends.settings)

@@ -221,7 +221,7 @@ class ProfilesFit(Fit):
 
         jacobian = block_diag(*blocks)
         settings, of_runs = self.observations.run_settings, np.concatenate(runs)
-        once = ~self.observations.copied[of_runs]
+        once = self.observations.once[of_runs]
         of_points = None if settings is None else settings[of_runs[once]]
         left_over, n, d = (np.concatenate(c)[once] for c in (residuals, params, tokens))
         return parts_of(jacobian[once], left_over, n, d, of_points)

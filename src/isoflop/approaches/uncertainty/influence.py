@@ -9,7 +9,7 @@ import numpy as np
 from isoflop.approaches.uncertainty.jackknife import leave_one_out
 from isoflop.cells import repeats_of
 from isoflop.estimates.influence import Influence, LeaveOut, moves, outlying
-from isoflop.numbers import first_of, number_of
+from isoflop.numbers import first_of
 from isoflop.spikes import TELLS_NOTHING, TO_SIGMA
 
 if TYPE_CHECKING:
@@ -177,22 +177,28 @@ def _first(told: list[str]) -> str:
 
 
 def twin_cautions(observations: Observations) -> list[str]:
-    """Say which runs were entered twice, and what that does."""
-    groups = observations.copies
-    if not groups:
-        return []
-    told = [
-        f"{' = '.join(observations.runs[run] for run in group.runs)}, to "
-        f"{number_of(group.decimals, 'decimal')}"
-        for group in groups
-    ]
-    return [
-        f"{sum(len(group.runs) - 1 for group in groups)} of {observations.n_runs} runs have the "
-        "size, tokens and losses of another, in every digit of the coarser "
-        f"({_first(told)}), and seeds would hardly agree so by chance: one training under two "
-        "names makes every interval too narrow. Leave the copies out (in a folder by exclude in "
-        "sweep.yaml)."
-    ]
+    """Say which runs were entered twice, or may have been, and what that does."""
+    cautions = []
+    if groups := observations.copies:
+        told = [
+            f"{' = '.join(observations.runs[run] for run in group.runs)}, {group.words}"
+            for group in groups
+        ]
+        cautions.append(
+            f"{sum(len(group.runs) - 1 for group in groups)} of {observations.n_runs} runs have "
+            "the size, tokens and losses of another, in every digit of the coarser "
+            f"({_first(told)}), and seeds would hardly agree so by chance: one training under two "
+            "names makes every interval too narrow. Leave the copies out (in a folder by exclude "
+            "in sweep.yaml)."
+        )
+    if unclear := int((~observations.once & ~observations.copied).sum()):
+        cautions.append(
+            f"{unclear} of {observations.n_runs} runs differ from another of their size and tokens "
+            "by no more than the rounding of their losses: seeds or copies, they tell nothing of "
+            "how far seeds lie apart, and no misfit was judged by them. Give losses with more "
+            "digits, or leave copies out."
+        )
+    return cautions
 
 
 def _quantities(fit: Fit, parameters: Floats, flops: float) -> Floats:

@@ -10,7 +10,7 @@ import polars as pl
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.cells import cell_of, repeats_in, settings_of
-from isoflop.copies import copied_runs
+from isoflop.copies import copied_runs, runs_once
 from isoflop.counting import unusual_words
 from isoflop.escape import code
 from isoflop.estimates.announced import check_runs as check_pair_runs
@@ -215,9 +215,9 @@ def seed_noise(losses: pl.DataFrame, low: CheckSize, high: CheckSize) -> SeedNoi
     fitted = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
     n, d, loss = (fitted[name].to_numpy() for name in ("params_total", "tokens", "loss"))
     settings = settings_of(fitted)
-    groups = copied_runs(np.arange(len(n)), d, loss, n, settings)
-    once = np.ones(len(n), dtype=np.bool_)
-    once[[run for group in groups for run in group.runs[1:]]] = False
+    runs = np.arange(len(n))
+    copies = copied_runs(runs, d, loss, n, settings)
+    once = runs_once(runs, d, loss, n, settings, copies=copies)
     noise = RunNoise.pooled(n[once], d[once], loss[once], settings[once])
     if noise is None:
         return None
