@@ -41,6 +41,8 @@ from tests.figures.conftest import drawn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.axes import Axes
+
     from isoflop.figures.inputs import FigureInputs
 
 
@@ -82,21 +84,6 @@ def test_kaplans_line_is_his_allocation_at_6nd(inputs: FigureInputs) -> None:
     # C = 6ND: D / N is C / (6 N^2)
     tokens = budgets / (6.0 * np.array(params))
     np.testing.assert_allclose(drawn_there, tokens / params, rtol=1e-9)
-
-
-def test_the_runs_are_named_where_no_line_leaves_the_picture(inputs: FigureInputs) -> None:
-    """Kaplan's line falls out of most pictures at the foot, with its name beside it."""
-    (name,) = artists(answer.draw, inputs, "runs-label")
-    axes = name.axes
-    (kaplan,) = [line for line in axes.lines if line.get_gid() == "published-kaplan"]
-    values = np.asarray(kaplan.get_ydata())
-    falls_out = values[0] > axes.get_ylim()[0] > values[-1]
-    assert name.get_va() == ("top" if falls_out else "bottom")
-    # a picture so low that it holds all of the line
-    assert not answer._leaves_below(answer._Line("x", "k", values, values), values.min() / 2)
-    assert answer._leaves_below(answer._Line("x", "k", values, values[::-1]), values.mean()) == (
-        values[-1] > values.mean() > values[0]
-    )
 
 
 def test_a_frontier_has_a_band_where_the_tables_have_an_interval(inputs: FigureInputs) -> None:
@@ -166,25 +153,82 @@ def test_no_name_stands_on_a_line_of_the_predictions(inputs: FigureInputs) -> No
                 assert not any(box.contains(*place) for box in boxes for place in way)
 
 
-def test_names_of_lines_that_leave_together_stand_apart() -> None:
+def covered(axes: Axes) -> list[str]:
+    """Name the labels of a panel that lie over a line, a mark or each other, or stand outside."""
+    axes.figure.draw_without_rendering()
+    frame = axes.get_window_extent()
+    labels = [text for text in axes.texts if not text.get_in_layout()]
+    boxes = {text: text.get_window_extent() for text in labels}
+    covering = [
+        text
+        for text, box in boxes.items()
+        if not (frame.x0 <= box.x0 and box.x1 <= frame.x1)
+        or not (frame.y0 <= box.y0 and box.y1 <= frame.y1)
+        or any(box.overlaps(other) for one, other in boxes.items() if one is not text)
+    ]
+    for line in axes.lines:
+        points = line.get_transform().transform(np.column_stack(line.get_data()))
+        steps = np.linspace(0.0, 1.0, 200)[:, None, None]
+        way = (points[:-1] + steps * np.diff(points, axis=0)).reshape(-1, 2)
+        way = points if line.get_linestyle() == "None" else way
+        covering += [text for text, box in boxes.items() if box.count_contains(way)]
+    return [text.get_text() for text in covering]
+
+
+FALLING = {
+    "together": ((1e20, 2.0), (1.2e20, 2.0), (9e19, 2.0)),
+    # through the corner where the runs are named, as in Kaplan's line on small sweeps
+    "steeply": ((1e17, 0.25), (1e22, 6.0)),
+    "flatly": ((1e21, 8.0), (3e21, 9.0), (1e22, 12.0)),
+    "out at the top": ((1e20, -2.0), (1e19, -3.0), (1e18, 1.0)),
+    "outside": ((1e12, 2.0), (1e13, 2.0), (1e19, 1.0)),
+}
+"""Lines by the C at which they leave the picture, and decades of C in which they fall tenfold."""
+
+
+@pytest.mark.parametrize("lines", FALLING.values(), ids=FALLING)
+def test_no_name_in_the_first_figure_lies_over_a_line(lines: tuple[tuple[float, float]]) -> None:
+    """Kaplan's line ran through his name, or through that of the runs."""
     style.register_fonts()
     with rc_context(style.RC):
         figure = style.new_figure(width=4.6, height=3.5)
         axes = figure.subplots()
         axes.set(xscale="log", yscale="log", xlim=(1e16, 1e22), ylim=(1.0, 1e4))
         x = np.geomspace(1e16, 1e22, 80)
-        lines = [
-            answer._Line(name, style.INK, x, (x / leaves) ** -0.5)
-            for name, leaves in (("one", 1e20), ("another", 1.2e20), ("third", 9e19))
-        ]
-        answer._label(axes, lines)
-        figure.canvas.draw()
-        boxes = [text.get_window_extent() for text in axes.texts]
-        frame = axes.get_window_extent()
-    assert len(boxes) == 3
-    assert all(box.y0 > frame.y0 for box in boxes)
-    pairs = combinations(boxes, 2)
-    assert not any(first.overlaps(second) for first, second in pairs)
+        shown = []
+        for number, (leaves, decades) in enumerate(lines):
+            edge = 1.0 if decades > 0 else 1e4
+            y = edge * (x / leaves) ** (-1.0 / decades)
+            axes.plot(x, y)
+            shown.append(answer._Line(f"Line {number}", style.INK, x, y))
+        answer._label(axes, shown, answer._name_of_runs(axes, 1e16, 1e18))
+        assert {text.get_text().removeprefix("↓ ") for text in axes.texts} == {
+            "the sweep’s runs", *(line.name for line in shown)
+        }  # fmt: skip
+        assert covered(axes) == []
+
+
+def test_words_of_many_check_runs_stand_apart(inputs: FigureInputs) -> None:
+    """Those of three sizes lay over each other at the foot."""
+    check = inputs.losses.filter(role="check")
+    run = check["run"][0]
+    others = [
+        inputs.losses.filter(run=run).with_columns(
+            run=pl.lit(f"between-{number}"),
+            params_total=pl.col("params_total") * factor,
+            tokens=pl.col("tokens") / factor,
+            sized_by=pl.lit(None, pl.String),
+        )
+        for number, factor in enumerate((1.03, 1.06))
+    ]
+    many = replace(inputs, losses=pl.concat([inputs.losses, *others], how="vertical_relaxed"))
+    figure = drawn(check_pair.draw, many).figure
+    with rc_context(style.RC):
+        axes = figure.axes[0]
+        assert sum("measured" in text.get_text() for text in axes.texts) == 4
+        figure.draw_without_rendering()
+        boxes = [t.get_window_extent() for t in axes.texts if "measured" in t.get_text()]
+        assert not any(first.overlaps(second) for first, second in combinations(boxes, 2))
 
 
 def test_design_shows_tokens_across_and_parameters_upwards(inputs: FigureInputs) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from isoflop.approach import COLOURS, DASHES, NAMES
 from isoflop.counting import tokens_6nd
 from isoflop.drawing import style
+from isoflop.drawing.placing import Label, Place, beside, inside, place_labels
 from isoflop.estimates.diagnostics import ProfilesDiagnostics, expect
 from isoflop.figures.inputs import NO_ESTIMATE, band
 from isoflop.numbers import PLAIN, is_within, power, ratio
@@ -30,8 +31,10 @@ BEYOND = 3.0
 """Decades shown beyond the data: as far as an answer is given with care."""
 MARGIN = 1.5
 """Factor of C before the first run, so that a mark there is whole."""
-INWARDS: Final = 0.02
-"""Part of the picture's height by which the name of a line that leaves it stands inside."""
+HEIGHTS: Final = (0.02, 0.98, 0.09, 0.91, 0.2, 0.8, 0.35, 0.65, 0.5)
+"""Where the name of the runs may stand, as parts of the picture's height."""
+EDGE: Final = 0.02
+"""Part of the picture by which the name of a line that lies outside stands inside."""
 ROOM = 2.5
 """Factor above and below what is drawn of this sweep; published lines may leave the picture."""
 
@@ -70,14 +73,7 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
     axes.set(xlabel=style.FLOPS, ylabel="Tokens per parameter at the optimum")
-    # below, unless a line that leaves the picture there has its name beside
-    foot = not any(_leaves_below(line, axes.get_ylim()[0]) for line in labels)
-    axes.annotate(
-        "the sweep’s runs", (low, 0.02 if foot else 0.98), xycoords=axes.get_xaxis_transform(),
-        xytext=(4, 0), textcoords="offset points", fontsize=style.SMALL, color=style.QUIET,
-        va="bottom" if foot else "top", gid="runs-label",
-    )  # fmt: skip
-    _label(axes, labels)
+    _label(axes, labels, _name_of_runs(axes, low, high))
     alt = (
         f"Tokens per parameter at the optimum against compute on logarithmic axes, from "
         f"{power(low, 2, hand=PLAIN)} to {power(float(flops[-1]), 2, hand=PLAIN)} FLOPs; the runs "
@@ -119,46 +115,42 @@ def _lines(
     return labels
 
 
-def _leaves_below(line: _Line, bottom: float) -> bool:
-    """Tell whether a line that starts inside the picture leaves it at the foot."""
-    return bool(line.y[0] > bottom > line.y[-1])
+def _name_of_runs(axes: Axes, low: float, high: float) -> Label:
+    """Name the ground behind the runs, at either end of it."""
+    ends = ((low, "left", (4.0, 0.0)), (high, "right", (-4.0, 0.0)))
+    places = [
+        Place(x, place.y, ha, place.va, offset)
+        for place in inside(axes, ((0.0, height) for height in HEIGHTS))
+        for x, ha, offset in ends
+    ]
+    return Label("the sweep’s runs", style.QUIET, places, gid="runs-label")
 
 
-def _label(axes: Axes, lines: list[_Line]) -> None:
+def _label(axes: Axes, lines: list[_Line], *others: Label) -> None:
     """Label every line: at the right edge, where it leaves the picture, or at the edge beyond."""
     bottom, top = axes.get_ylim()
-    inside = [(line, np.flatnonzero((line.y > bottom) & (line.y < top))) for line in lines]
+    inside_of = [(line, np.flatnonzero((line.y > bottom) & (line.y < top))) for line in lines]
     last = len(lines[0].x) - 1
     style.label_ends(
         axes,
         float(lines[0].x[-1]),
         [
             (optimum.name, optimum.colour, float(optimum.y[-1]))
-            for optimum, at in inside
+            for optimum, at in inside_of
             if at.size and at[-1] == last
         ],
     )
-    beyond = 0
-    leaving: dict[str, list[tuple[str, Any, float, float]]] = {"top": [], "bottom": []}
-    for line, at in inside:
+    beyond, leaving = [], []
+    for line, at in inside_of:
         if not at.size:
-            arrow = "↑" if line.y[-1] > top else "↓"
-            axes.annotate(
-                f"{arrow} {line.name}", (1.0, 0.99 if line.y[-1] > top else 0.09),
-                xycoords="axes fraction", xytext=(-2, -10 * beyond), textcoords="offset points",
-                ha="right", va="top", fontsize=style.SMALL, color=line.colour,
-            )  # fmt: skip
-            beyond += 1
+            up = bool(line.y[-1] > top)
+            edge = 1.0 - EDGE if up else EDGE
+            corners = inside(axes, ((x, edge) for x in (1.0 - EDGE, 0.75, 0.5, EDGE)))
+            beyond.append(Label(f"{'↑' if up else '↓'} {line.name}", line.colour, corners))
         elif at[-1] != last:
-            x, y = float(line.x[at[-1]]), float(line.y[at[-1]])
-            leaving["top" if y > np.sqrt(bottom * top) else "bottom"].append(
-                (line.name, line.colour, x, y)
-            )
-    # moved apart, and away from the edge by as much: several may leave at one place
-    for edge, labels in leaving.items():
-        inwards = (top / bottom) ** (INWARDS * len(labels) * (1.0 if edge == "bottom" else -1.0))
-        moved = [(name, colour, x, y * inwards) for name, colour, x, y in labels]
-        style.label_points(axes, moved, side="left")
+            points = [(float(line.x[place]), float(line.y[place])) for place in at[::-1]]
+            leaving.append(Label(line.name, line.colour, beside(points)))
+    place_labels(axes, [*leaving, *beyond, *others])
 
 
 def _minima(axes: Axes, inputs: FigureInputs) -> Floats:

@@ -10,6 +10,7 @@ import polars as pl
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.cells import cells_of, merged
 from isoflop.drawing import style
+from isoflop.drawing.placing import Label, Place, inside, place_labels
 from isoflop.estimates.allocation import determined_at
 from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
@@ -39,6 +40,8 @@ REACH: Final = 2.0
 """Factor of N that is drawn on either side of the pair."""
 PLACES: Final = 60
 """Sizes at which losses are drawn."""
+HEIGHTS: Final = (0.03, 0.1, 0.17, 0.24, 0.31, 0.38, 0.45)
+"""Where words may stand, as parts of the panel's height."""
 BESIDE: Final = 1.05
 """Factor of N by which what was announced stands beside what was measured."""
 
@@ -79,19 +82,21 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
         spoken = f"over the loss that {ANSWERS[key].in_prose} predicts there"
     announced = _announced(axes, inputs, pair)
     numbered = pair.with_row_index("number")
-    for _, rows in numbered.group_by(["cell"], maintain_order=True):
-        params = float(rows["params"][0])
-        _measured(axes, params, rows, left=params == pair["params"][0])
+    sizes = [rows for _, rows in numbered.group_by(["cell"], maintain_order=True)]
+    for rows in sizes:
+        _measured(axes, rows)
     _optima(strip, inputs, counting)
     axes.margins(y=0.08)
     low_loss, high_loss = axes.get_ylim()
     # room at the foot for what was measured, in words
-    axes.set_ylim(low_loss - WORDS * (high_loss - low_loss), high_loss)
+    foot = WORDS * max(1, len(sizes) - 1) * (high_loss - low_loss)
+    axes.set_ylim(low_loss - foot, high_loss)
     axes.set(ylabel=style.LOSS)
     strip.set(xlabel=style.PARAMS)
     style.log_axis(strip.xaxis, counts=True)
     strip.set_xlim(low, high)
     style.label_points(axes, labels)
+    place_labels(axes, [_words(axes, rows, left=not at) for at, rows in enumerate(sizes)])
     listed = " and ".join(
         f"{runs[0] if len(runs) == 1 else f'the mean of {len(runs)} runs'} with "
         f"{short(params)} parameters and loss {loss:.4f}"
@@ -186,8 +191,9 @@ def _announced(axes: Axes, inputs: FigureInputs, pair: pl.DataFrame) -> str:
     return f" Announced before training were {' and '.join(drawn)}." if drawn else ""
 
 
-def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> None:
-    """Mark the runs of one size and their mean, with who sized them."""
+def _measured(axes: Axes, rows: pl.DataFrame) -> None:
+    """Mark the runs of one size and their mean."""
+    params = float(rows["params"][0])
     for number, run, measured in rows.select("number", "run", "loss").iter_rows():
         (mark,) = axes.plot(
             params,
@@ -206,18 +212,19 @@ def _measured(axes: Axes, params: float, rows: pl.DataFrame, *, left: bool) -> N
             params, mean, marker="_", ms=14, color=style.INK, ls="", zorder=6,
             gid=f"mean-{rows['number'][0]}",
         )  # fmt: skip
+
+
+def _words(axes: Axes, rows: pl.DataFrame, *, left: bool) -> Label:
+    """Say who sized the runs of one size and what was measured, at the foot of the panel."""
+    mean = float(rows["loss"].mean())  # type: ignore[arg-type]
     of = "" if rows.height == 1 else f"\nmean of {rows.height} runs"
-    # at the foot of the panel, where no line runs
-    axes.annotate(
-        f"{label_of(rows)}\nmeasured {mean:.4f}{of}",
-        (params, 0.03),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(-9 if left else 9, 0),
-        textcoords="offset points",
-        ha="right" if left else "left",
-        va="bottom",
-        fontsize=style.SMALL,
-    )
+    sides = (("right", -9.0), ("left", 9.0))
+    places = [
+        Place(float(rows["params"][0]), place.y, ha, "bottom", (away, 0.0))
+        for place in inside(axes, ((0.0, height) for height in HEIGHTS))
+        for ha, away in (sides if left else sides[::-1])
+    ]
+    return Label(f"{label_of(rows)}\nmeasured {mean:.4f}{of}", style.INK, places)
 
 
 def _why_no_pair(inputs: FigureInputs) -> str:

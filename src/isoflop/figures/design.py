@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
 
 from isoflop.counting import flops_6nd, tokens_6nd
 from isoflop.drawing import style
+from isoflop.drawing.placing import Label, Place, beside, place_labels
 from isoflop.estimates.announced import check_runs, equal_compute
 from isoflop.estimates.counted import counted
 from isoflop.estimates.off_frontier import counting_of_pair
@@ -27,6 +28,8 @@ KINDS = {
     "tuning": ("learning-rate tuning", "+", 46.0),
     "left out": ("left out", "x", 18.0),
 }
+ALONG: Final = 24
+"""Places along a line of equal compute where its label may stand."""
 
 
 def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
@@ -73,10 +76,11 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
             zorder=4 if kind == "tuning" else 3,
         )
         style.name_runs(marks, rows["run"])
-    _equal_compute(axes, runs.filter(~pl.col("excluded")), shade)
+    lines = _equal_compute(axes, runs.filter(~pl.col("excluded")), shade)
     style.log_axis(axes.xaxis, counts=True)
     style.log_axis(axes.yaxis, counts=True)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), title="Runs", alignment="left")
+    place_labels(axes, lines)
     listed = ", ".join(f"{number} {label}" for label, number in counts.items())
     low, high = runs["params_total"].min(), runs["params_total"].max()
     return style.Drawn(
@@ -96,9 +100,13 @@ def _is_pair(inputs: FigureInputs, planned: pl.DataFrame) -> bool:
     return equal_compute(finals["flops"])
 
 
-def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> None:
-    """Draw a line of equal 6ND through the runs of each budget, labelled at its largest run."""
+def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> list[Label]:
+    """Draw a line of equal 6ND through the runs of each budget; give its label.
+
+    That stands at its largest run, or else at its smallest, or somewhere along it.
+    """
     limits = axes.get_xlim(), axes.get_ylim()
+    labels = []
     for budget, colour in shade.items():
         rows = runs.filter(pl.col("budget") == budget).sort("params_total")
         if rows.is_empty():
@@ -110,14 +118,12 @@ def _equal_compute(axes: Axes, runs: pl.DataFrame, shade: dict[float, Any]) -> N
             tokens_6nd(ends, flops), ends, color=colour, lw=0.6, ls=(0, (4, 3)), zorder=1,
             gid=f"budget-{style.in_full(budget)}",
         )  # fmt: skip
-        style.direct_label(
-            axes,
-            tokens_6nd(float(ends[-1]), flops),
-            ends[-1],
-            power(budget, hand=MATHTEXT),
-            color=colour,
-            offset=(0, 3),
-            ha="center",
-            va="bottom",
-        )
+        first, *rest = np.geomspace(ends[1], ends[0], ALONG).tolist()
+        above = [
+            Place(tokens_6nd(first, flops), first, ha, "bottom", (0.0, 3.0))
+            for ha in ("center", "right", "left")
+        ]
+        along = beside((tokens_6nd(n, flops), n) for n in (rest[-1], first, *rest))
+        labels.append(Label(power(budget, hand=MATHTEXT), colour, [*above, *along]))
     axes.set(xlim=(limits[0][0] / 1.5, limits[0][1]), ylim=(limits[1][0], limits[1][1] * 1.4))
+    return labels

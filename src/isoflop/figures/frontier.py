@@ -8,6 +8,7 @@ import numpy as np
 
 from isoflop.approach import ANSWERS, MIXTURE
 from isoflop.drawing import style
+from isoflop.drawing.placing import Label, inside, place_labels
 from isoflop.estimates.mixture import Mixture
 from isoflop.figures.inputs import band
 from isoflop.numbers import fixed, interval
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 PLACES: Final = 24
 """Values of C on either side of the last fitted point; not every frontier is a straight line."""
+CORNERS: Final = ((0.05, 0.96), (0.97, 0.04), (0.05, 0.04), (0.97, 0.96))
+"""Where an exponent may stand, as parts of the picture: N and D grow with C."""
 
 
 def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axis) -> None:
@@ -34,15 +37,13 @@ def draw_scaling(axes: Axes, inputs: FigureInputs, estimate: Estimate, axis: Axi
     text = f"${name}$ = {fixed(exponent.value)}"
     if "0.95" in exponent.intervals:
         text += f"\n95 %: {interval(*exponent.intervals['0.95'], fixed)}"
-    axes.text(
-        0.05, 0.96, text, transform=axes.transAxes, va="top", fontsize=style.SMALL,
-        gid=f"exponent-{axis}",
-    )  # fmt: skip
     # a third of the page's width: the whole words would be cut
     axes.set_xlabel("Compute $C$ (FLOPs)")
     axes.set_ylabel(style.PARAMS if axis == "params" else style.TOKENS)
     style.log_axis(axes.xaxis)
     style.log_axis(axes.yaxis, counts=True)
+    corners = inside(axes, CORNERS)
+    place_labels(axes, [Label(text, style.INK, corners, gid=f"exponent-{axis}")])
 
 
 def row_of(answer: Estimate | Mixture) -> Row:

@@ -31,6 +31,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     profiles = diagnostics.profiles
     figure = style.new_figure(height=2.45)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.45, 1, 1))
+    left.set_title("a  IsoFLOP profiles")
+    middle.set_title("b  N at the minima")
+    right.set_title("c  D at the minima")
     labels = []
     colours = style.shades([profile.budget for profile in profiles])
     for profile, colour in zip(profiles, colours, strict=True):
@@ -57,9 +60,6 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     style.label_points(left, labels)
     draw_scaling(middle, inputs, estimate, "params")
     draw_scaling(right, inputs, estimate, "tokens")
-    left.set_title("a  IsoFLOP profiles")
-    middle.set_title("b  N at the minima")
-    right.set_title("c  D at the minima")
     accepted = sum(profile.accepted for profile in profiles)
     have = "has its" if accepted == 1 else "have their"
     along, over = ("parameters", "sizes") if axis == "params" else ("tokens", "numbers of them")

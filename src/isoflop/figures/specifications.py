@@ -48,6 +48,12 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(CURVE, height - CURVE))
     _curve(above, fitted, inputs)
     _matrix(below, fitted, rows)
+    # beside the picture: no place in it is free of intervals
+    style.label_ends(
+        above,
+        above.get_xlim()[1],
+        [(f"{name} {value:.2f}", style.INK, value) for name, value in _references(inputs)],
+    )
     low, median, high = (fitted["a"].quantile(share, "linear") for share in (0.0, 0.5, 1.0))
     spans = "; ".join(
         f"{NAMES[str(approach)]}: {min(values):.3f} to {max(values):.3f} over {len(values)}"
@@ -111,9 +117,6 @@ def _curve(axes: Axes, fitted: pl.DataFrame, inputs: FigureInputs) -> None:
     for name, value in references:
         axes.axhline(
             value, color=style.INK, lw=0.7, ls=(0, (4, 3)), zorder=4, gid=f"published-{name}"
-        )
-        style.direct_label(
-            axes, 0.0, value, f"{name} {value:.2f}", color=style.INK, va="bottom", offset=(0, 1.5)
         )
     for i in np.flatnonzero(fitted["headline"].to_numpy()):
         name = str(fitted["approach"][int(i)])

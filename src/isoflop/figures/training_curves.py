@@ -44,8 +44,9 @@ def draw(inputs: FigureInputs) -> style.Drawn | style.NothingToShow:
                 rows["flops"], rows[axis], ls="", marker="o", ms=2.0, mew=0, color=colour,
                 alpha=0.6, gid=f"frontier-{axis}-{what}",
             )  # fmt: skip
-        draw_scaling(axes, inputs, estimate, axis)
         axes.set_title(title)
+    for axes, axis, _ in panels:
+        draw_scaling(axes, inputs, estimate, axis)
     sizes = number_of_cells(cells_of(points["params"].to_numpy()))
     return style.Drawn(
         figure,
