@@ -198,12 +198,17 @@ class Fit(ABC):
         """
         return []
 
-    def size_errors(self, flops: Floats) -> Floats | None:  # noqa: ARG002
+    def size_errors(
+        self,
+        flops: Floats,  # noqa: ARG002
+        without: Sequence[int] = (),  # noqa: ARG002
+    ) -> Floats | None:
         """Give standard errors of log N* by the slopes of the law's parameters; None without any.
 
         Parameters
         ----------
         flops : (budgets,) where [FLOP].
+        without : numbers of runs whose losses are not taken for known.
         """
         return None
 

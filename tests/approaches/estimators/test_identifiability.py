@@ -237,6 +237,28 @@ def test_two_values_fix_no_exponent_beside_a_floor(approach: Approach, of: str) 
     assert draws.is_empty()
 
 
+@pytest.mark.parametrize("of", ["sizes", "token counts"])
+@pytest.mark.parametrize(("third", "refused"), [(1, True), (2, True), (6, False)])
+def test_a_third_value_of_a_few_runs_fixes_no_exponent(of: str, third: int, refused: bool) -> None:
+    """An interval of such an exponent covered half as often as it said."""
+    many, two = np.geomspace(1e7, 1e9, 12), np.array([1e7, 1e9])
+    n, d = (two, 10.0 * many) if of == "sizes" else (many, np.array([2e8, 2e10]))
+    grid = [axis.ravel() for axis in np.meshgrid(n, d)]
+    further = np.geomspace(3e8, 3e9, third) if of == "sizes" else np.geomspace(3e7, 3e8, third)
+    more = (np.full(third, 1e8), further) if of == "sizes" else (further, np.full(third, 2e9))
+    n, d = (np.concatenate(pair) for pair in zip(grid, more, strict=True))
+    design = Design(n, d, np.full(24 + third, np.nan), 1)
+    sweep = simulate(LAW, design, noise=NOISE, rng=np.random.default_rng(0))
+    fit = fit_parametric(sweep, SETTINGS.parametric)
+    if not refused:
+        require_slopes(fit)
+        return
+    with pytest.raises(OpenSizeError, match=f"the other 24 runs have 2 {of}, which fix") as caught:
+        require_slopes(fit)
+    names = sorted(fit.observations.runs)[24:]
+    assert all(name in str(caught.value) for name in names)
+
+
 def test_three_values_do() -> None:
     n, d = np.meshgrid(np.geomspace(1e7, 1e9, 3), np.geomspace(2e8, 2e10, 8))
     design = Design(n.ravel(), d.ravel(), np.full(24, np.nan), 1)

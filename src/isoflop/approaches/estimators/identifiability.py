@@ -358,7 +358,8 @@ def require_slopes(fit: Fit) -> None:
 
     Raises
     ------
-    OpenSizeError : one standard error of log N_opt, within the data, is that of a factor of nine.
+    OpenSizeError : one standard error of log N_opt, within the data, is that of a factor of nine,
+        or would be without the few runs that have the third value.
     """
     flops = places_of(fit)
     if (errors := fit.size_errors(flops)) is None:
@@ -366,9 +367,10 @@ def require_slopes(fit: Fit) -> None:
     known = np.isfinite(fit.optima(fit.parameters[None], flops).params[0])
     errors = np.where(known, errors, 0.0)
     worst = int(errors.argmax())
-    if errors[worst] <= np.log(OPEN):
-        return
     seen = fit.observations.at(np.isfinite(fit.fitted))
+    if errors[worst] <= np.log(OPEN):
+        _require_third_value(fit, seen, flops[known])
+        return
     counts = {
         "sizes": number_of_cells(cells_of(seen.params)),
         "token counts": number_of_cells(cells_of(seen.tokens)),
@@ -386,6 +388,32 @@ def require_slopes(fit: Fit) -> None:
         f"these runs, so that one standard error of the best size at {flops[worst]:.2g} FLOPs, "
         f"within the data, is {factor} where {OPEN:g} is the most that is shown. {cure}"
     )
+
+
+def _require_third_value(fit: Fit, seen: Observations, flops: Floats) -> None:
+    """Refuse an exponent that hangs on the few runs without which there are two sizes, or two D.
+
+    It would be theirs, errors and all, and resamples without them have none: as on a line that all
+    but a tenth of the runs lie on.
+    """
+    run, last = np.unique(seen.run[::-1], return_index=True)
+    ends = seen.at(len(seen.run) - 1 - last)
+    for what, axis in (("sizes", ends.params), ("token counts", ends.tokens)):
+        cell = cells_of(axis)
+        by_number = np.argsort(-np.bincount(cell), kind="stable")
+        few = run[np.isin(cell, by_number[LEAST_VALUES - 1 :])]
+        if not 0 < len(few) <= max(len(run) * ASTRAY, 1.0):
+            continue
+        errors = fit.size_errors(flops, few.tolist())
+        if errors is None or errors.max(initial=0.0) <= np.log(OPEN):
+            continue
+        names = listed([seen.runs[i] for i in few.tolist()])
+        raise OpenSizeError(
+            f"approach '{fit.approach}' hangs on {names} in sweep {seen.sweep}: the other "
+            f"{len(run) - len(few)} runs have 2 {what}, which fix no exponent beside a floor, so "
+            f"that it would be the error of {'that run' if len(few) == 1 else 'those runs'} too. "
+            f"Train more runs of a third {what.removesuffix('s')}, and of a fourth."
+        )
 
 
 def places_of(fit: Fit) -> Floats:

@@ -28,7 +28,7 @@ from isoflop.estimates.estimate import prior_words
 from isoflop.numbers import listed, per_cent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -374,18 +374,21 @@ class MultistartFit(LossLawFit):
         names = ("a", "params", "loss", "E")[: len(errors)]
         return {name: float(error) for name, error in zip(names, errors, strict=True)}
 
-    def size_errors(self, flops: Floats) -> Floats | None:
+    def size_errors(self, flops: Floats, without: Sequence[int] = ()) -> Floats | None:
         """Give the delta method's standard errors of log N*, infinite if free.
 
         With priors they would be of the runs alone, and none are given.
         """
         if self.objective.prior is not None:
             return None
-        return self._errors(lambda parameters: np.log(self.optima(parameters, flops).params))
+        return self._errors(
+            lambda parameters: np.log(self.optima(parameters, flops).params), without
+        )
 
-    def _errors(self, judged: Callable[[Floats], Floats]) -> Floats:
+    def _errors(self, judged: Callable[[Floats], Floats], without: Sequence[int] = ()) -> Floats:
         """Give the delta method's standard errors of what is made of rows of parameters."""
-        jacobian = self.centred.model.jacobian(self.theta)
+        known = ~np.isin(self.fitted_points.run, without)
+        jacobian = self.centred.model.jacobian(self.theta)[known]
         _, lengths, directions = np.linalg.svd(jacobian, full_matrices=False)
         freedom = max(len(self.points) - self.n_parameters, 1)
         scatter = float(np.sqrt(self.residuals @ self.residuals / freedom))
