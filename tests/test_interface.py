@@ -333,6 +333,42 @@ def test_a_folder_is_read(tmp_path: Path) -> None:
     assert sweep.name == "two"
 
 
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("run,n_params,tokens,val_loss\na,1e6,1e8,3.1\nb,2e6,5e7,3.2\n")
+    sweep = isoflop.read(path)
+    assert sweep.name == "runs"
+    assert sweep.losses["loss"].to_list() == [3.1, 3.2]
+    (tmp_path / "sweep.yaml").write_text("title: t\n")
+    with pytest.raises(IsoflopError, match=r"lies beside a sweep\.yaml, which is of its folder"):
+        isoflop.read(str(path))
+
+
+@pytest.mark.parametrize(
+    ("names", "unit"),
+    [
+        (("name", "n_params", "train_tokens", "val_loss"), 1.0),
+        (("run", "params (M)", "tokens (M)", "final_loss"), 1e6),
+        (("model", "N", "D", "L_val"), 1.0),
+    ],
+)
+def test_columns_of_a_frame_have_the_names_of_a_csv(names: tuple[str, ...], unit: float) -> None:
+    cells = [["a", "b"], [1e6 / unit, 2e6 / unit], [1e8 / unit, 5e7 / unit], [3.1, 3.2]]
+    losses = isoflop.read(pl.DataFrame(dict(zip(names, cells, strict=True)))).losses
+    assert losses.select("params_total", "tokens", "loss").rows() == [
+        (1e6, 1e8, 3.1),
+        (2e6, 5e7, 3.2),
+    ]
+
+
+def test_losses_of_several_sets_in_a_frame_are_asked_about() -> None:
+    rows = {"N": [1e6, 2e6], "D": [1e8, 5e7], "val/c4/loss": [3.1, 3.2], "val/web/loss": [3.0, 3.1]}
+    with pytest.raises(
+        IsoflopError, match="several eval sets, val/c4/loss, val/web/loss: name one"
+    ):
+        isoflop.read(pl.DataFrame(rows))
+
+
 def test_settings_of_a_folder_and_of_a_call_are_laid_over_the_defaults(tmp_path: Path) -> None:
     for run in ("a", "b"):
         (tmp_path / f"{run}.jsonl").write_text(jsonl(run_lines(run, steps=60)), encoding="utf-8")

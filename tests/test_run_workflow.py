@@ -205,8 +205,31 @@ def test_reports_do_not_go_among_the_logs(tmp_path: Path) -> None:
         with pytest.raises(IsoflopError, match="lies inside the logs"):
             link_sweep(folder, out, title="t")
     assert not (folder / "sweep.yaml").exists()
-    with pytest.raises(IsoflopError, match="is no folder"):
-        link_sweep(folder / "a.jsonl", tmp_path / "out", title="t")
+    with pytest.raises(IsoflopError, match="is no folder, nor a file"):
+        link_sweep(folder / "none.jsonl", tmp_path / "out", title="t")
+
+
+def test_a_file_is_a_sweep_in_a_folder_of_its_name(tmp_path: Path) -> None:
+    """No link out of a sweep's folder is followed, so it is a hard one, or a copy."""
+    table = tmp_path / "runs.csv"
+    table.write_text("N,D,L\n1e6,1e8,3.1\n2e6,5e7,3.2\n", encoding="utf-8")
+    place = link_sweep(table, tmp_path / "out")
+    assert place == tmp_path / "out/data/raw/runs"
+    assert (place / "sweep.yaml").read_text() == 'title: "runs"\n'
+    (place / "sweep.yaml").write_text("title: mine\n")
+    (tmp_path / "new.csv").write_text("N,D,L\n1e6,1e8,3.0\n", encoding="utf-8")
+    (tmp_path / "new.csv").replace(table)
+    assert link_sweep(table, tmp_path / "out", title="t") == place
+    assert (place / "runs.csv").read_text().endswith("3.0\n")
+    assert (place / "sweep.yaml").read_text() == "title: mine\n"
+    (tmp_path / "b").mkdir()
+    other = tmp_path / "b" / "runs.jsonl"
+    other.write_text("{}\n")
+    with pytest.raises(IsoflopError, match="is there already and is not of"):
+        link_sweep(other, tmp_path / "out")
+    (tmp_path / "sweep.yaml").write_text("title: t\n")
+    with pytest.raises(IsoflopError, match=r"lies beside a sweep\.yaml"):
+        link_sweep(table, tmp_path / "out")
 
 
 @contextmanager

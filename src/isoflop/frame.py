@@ -70,7 +70,7 @@ def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
     """
     from isoflop.tables import Losses, validated
 
-    table = frame if isinstance(frame, pl.DataFrame) else _from_pandas(frame)
+    table = as_polars(frame)
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         raise IsoflopError(
@@ -105,7 +105,15 @@ def losses_of_frame(frame: Any, name: str) -> pl.DataFrame:
     return validated(_laid_out(numbers, name), Losses, name="the frame")
 
 
-def _from_pandas(frame: Any) -> pl.DataFrame:
+def as_polars(frame: Any) -> pl.DataFrame:
+    """Give a frame of Polars.
+
+    Raises
+    ------
+    IsoflopError : it is no frame.
+    """
+    if isinstance(frame, pl.DataFrame):
+        return frame
     try:
         return pl.from_pandas(frame)
     except (TypeError, ValueError, ImportError) as error:

@@ -28,7 +28,7 @@ from isoflop.estimates.forecasts import NoForecasts
 from isoflop.estimates.mixture import Mixture, NoMixture
 from isoflop.estimates.recommendation import against_all
 from isoflop.estimates.refusals import told_once
-from isoflop.frame import losses_of_frame
+from isoflop.frame import as_polars, losses_of_frame
 from isoflop.numbers import NONE, fixed, interval, listed, number_of
 from isoflop.project import facts_folder
 
@@ -52,8 +52,10 @@ def read(
 
     Parameters
     ----------
-    source : a folder of raw logs with its sweep.yaml, or a frame of Polars or pandas. A frame has
-        columns params (total N), tokens (D) and loss [nat/token], and may have run, budget [FLOP],
+    source : a folder of raw logs with its sweep.yaml; one file of them, a table of runs mostly, of
+        which nothing has to be told; or a frame of Polars or pandas. A frame has columns params
+        (total N), tokens (D) and loss [nat/token], or those of a CSV file that mean these
+        (``n_params``, ``train_tokens``, ``val_loss``), and may have run, budget [FLOP],
         params_nonembedding, params_with_head, params_active (of experts; all unless given), flops
         (as the trainer counted), unique_tokens, seed, lr_peak (the peak learning rate),
         tokens_per_step, schedule_kind, dataset. Runs of one N and D repeat each other, and tell how
@@ -81,7 +83,9 @@ def read(
     Sweep two runs: 2 runs, 2 points, N 1.00M–2.00M, C 6 × 10¹⁴–6 × 10¹⁴ FLOPs
     """
     if isinstance(source, (str, Path)):
-        return _read_folder(Path(source), name, settings or {})
+        path = Path(source)
+        read_path = _read_file if path.is_file() else _read_folder
+        return read_path(path, name, settings or {})
     return _read_frame(source, name or "frame", settings or {})
 
 
@@ -101,8 +105,8 @@ def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) ->
 
     if not folder.is_dir():
         raise IsoflopError(
-            f"there is no folder {folder}: read takes a folder of raw logs with its sweep.yaml, or "
-            "a frame of Polars or pandas"
+            f"there is no folder {folder}, nor a file: read takes a folder of raw logs with its "
+            "sweep.yaml, one file of them, or a frame of Polars or pandas"
         )
     overrides = laid_over(read_sidecar(folder).settings, settings)
     chosen = _chosen(overrides, f"{folder / 'sweep.yaml'} and settings")
@@ -112,12 +116,30 @@ def _read_folder(folder: Path, name: str | None, settings: Mapping[str, Any]) ->
     return Sweep(name or folder.name, built.losses, tables.runs, built.left_out, approaches)
 
 
+def _read_file(path: Path, name: str | None, settings: Mapping[str, Any]) -> Sweep:
+    from isoflop.config.ingest import IngestSettings
+    from isoflop.ingest.sweep import ingest_file
+    from isoflop.ingest.words.file_names import stem
+    from isoflop.losses.build import build_losses
+
+    if (path.parent / "sweep.yaml").exists():
+        raise IsoflopError(
+            f"{path} lies beside a sweep.yaml, which is of its folder: read {path.parent}"
+        )
+    called = name or stem(path.name)
+    chosen = _chosen(settings, "settings")
+    tables = ingest_file(path, IngestSettings(), sweep=called)
+    built = build_losses(tables.curves, tables.runs, tables.files, chosen.losses)
+    return Sweep(called, built.losses, tables.runs, built.left_out, settings.get("approaches", {}))
+
+
 def _read_frame(frame: Any, name: str, settings: Mapping[str, Any]) -> Sweep:
+    from isoflop.ingest.tables.named_frames import with_known_names
     from isoflop.losses.build import best_rates
     from isoflop.tables import LeftOut, Runs
 
     chosen = _chosen(settings, "settings")
-    losses = losses_of_frame(frame, name)
+    losses = losses_of_frame(with_known_names(as_polars(frame)), name)
     losses, reasons = best_rates(losses, keep=chosen.losses.rates)
     if reasons and chosen.losses.rates == "all":
         warnings.warn(

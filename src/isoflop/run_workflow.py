@@ -6,6 +6,7 @@ import csv
 import errno
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,8 +62,10 @@ def run_command(
 ) -> None:
     """Make the report of a folder of raw logs: LOGS, one folder a sweep, with its sweep.yaml.
 
-    Nothing is copied: OUT/data/raw gets a link to each folder. Run it again after logs were added,
-    or to finish what was interrupted: only what changed is made anew. Needs no checkout.
+    Nothing is copied: OUT/data/raw gets a link to each folder. LOGS may be one file, too, as a
+    table of runs: it gets a folder of its name there, with its sweep.yaml. Run it again after logs
+    were added, or to finish what was interrupted: only what changed is made anew. Needs no
+    checkout.
     """
     for folder in logs:
         link_sweep(folder, out, title=title)
@@ -82,21 +85,25 @@ def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
 
     Parameters
     ----------
-    logs : folder of one sweep's raw logs, with its sweep.yaml.
+    logs : folder of one sweep's raw logs, with its sweep.yaml; or the one file of a sweep.
     out : folder of the project.
     title : written to a new sweep.yaml where there is none.
 
     Returns
     -------
-    The link; or the folder itself where it lies in data/raw already.
+    The link; or the folder itself where it lies in data/raw already, or that was made for a file.
 
     Raises
     ------
     IsoflopError : it is no folder, has no sweep.yaml and no title is given, or one that is no file,
         contains the project's folder, or another sweep has its name.
     """
+    if logs.is_file():
+        return _folder_of_file(logs, out, title)
     if not logs.is_dir():
-        raise IsoflopError(f"{logs} is no folder. Give the folder that one sweep's logs lie in.")
+        raise IsoflopError(
+            f"{logs} is no folder, nor a file. Give the folder that one sweep's logs lie in."
+        )
     target = logs.resolve()
     if out.resolve().is_relative_to(target):
         raise IsoflopError(
@@ -125,6 +132,45 @@ def link_sweep(logs: Path, out: Path, *, title: str | None = None) -> Path:
             f"{place}: no link can be made here ({error.strerror}). Copy {logs} to {place}."
         ) from error
     return place
+
+
+def _folder_of_file(log: Path, out: Path, title: str | None) -> Path:
+    """Make the folder of a sweep that is one file: a link to it that cannot be a symbolic one.
+
+    No link that leads out of a sweep's folder is followed.
+    """
+    if (log.parent / SIDECAR).exists():
+        raise IsoflopError(
+            f"{log} lies beside a {SIDECAR}, which is of its folder: give {log.parent}"
+        )
+    called = log.name.partition(".")[0] or log.name
+    place = out / RAW / called
+    copied = place / log.name
+    if place.is_symlink() or any(path.name not in (log.name, SIDECAR) for path in _inside(place)):
+        raise IsoflopError(
+            f"{place} is there already and is not of {log}. Remove it, rename the file, or choose "
+            "another --out."
+        )
+    place.mkdir(parents=True, exist_ok=True)
+    _insist_on_sidecar(place, title or called)
+    if copied.exists() and (copied.samefile(log) or _look_alike(copied, log)):
+        return place
+    copied.unlink(missing_ok=True)
+    try:
+        copied.hardlink_to(log.resolve())
+    except OSError:  # another disk, or one without such links
+        shutil.copy2(log, copied)
+    return place
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
+
+
+def _look_alike(copy: Path, original: Path) -> bool:
+    """Tell whether a copy has the size and time of its original."""
+    told, known = copy.stat(), original.stat()
+    return (told.st_size, told.st_mtime_ns) == (known.st_size, known.st_mtime_ns)
 
 
 def _insist_on_sidecar(logs: Path, title: str | None) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from isoflop.config.sidecar import SweepFile
 from isoflop.errors import ConfigError, IsoflopError, MissingFactError
 from isoflop.ingest.checks.gates import Measured, judge
 from isoflop.ingest.checks.two_logs import told_elsewhere
 from isoflop.ingest.facts.sidecar import SIDECAR, powerless, read_sidecar, rule_for, unmatched
-from isoflop.ingest.fates import read_logs
+from isoflop.ingest.fates import read_file, read_logs
 from isoflop.ingest.runs.logical_runs import Part, Run, sort_by_run
 from isoflop.ingest.store.laid_out import LaidOut, lay_out
 from isoflop.ingest.store.stat_index import StatIndex
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from isoflop.config.ingest import IngestSettings
-    from isoflop.config.sidecar import SweepFile
     from isoflop.ingest.facts.identity import Missing
     from isoflop.ingest.reading.log import Log
     from isoflop.ingest.store.chunks import Chunked
@@ -112,6 +112,26 @@ def ingest_sweep(
     UnreadableError : a file could not be read and settings.on_unreadable is stop.
     """
     tables = read_sweep(folder, settings, sweep=sweep, cache=cache)
+    if tables.complaint is not None:
+        raise tables.complaint
+    return tables
+
+
+def ingest_file(path: Path, settings: IngestSettings, *, sweep: str) -> Ingested:
+    """Read one file, or the members of one archive, as a sweep that has no sweep.yaml.
+
+    Parameters
+    ----------
+    path : the file.
+    settings : section `ingest` of config.yaml.
+    sweep : the sweep's name in the tables.
+
+    Raises
+    ------
+    ConfigError, MissingFactError, EmptySweepError, UnreadableError : as of `ingest_sweep`.
+    """
+    sidecar = SweepFile(title=sweep)
+    tables = settle(path.parent, read_file(path, sidecar), sidecar).tables(sweep, settings)
     if tables.complaint is not None:
         raise tables.complaint
     return tables
