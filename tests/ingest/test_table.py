@@ -554,7 +554,7 @@ def test_tokens_that_vary_by_the_step_are_asked_about(tmp_path: Path) -> None:
     rows = "".join(f"{10 * n},{9 - n / 9},{8000 + n * 37 % 101}\n" for n in range(1, 40))
     sidecar = "title: t\nfacts: {params: {total: 1e6}, schedule: {kind: unknown}}\n"
     said = refusal(tmp_path, {"t.csv": f"step,loss,tokens\n{rows}"}, sidecar)
-    assert "leave it out and say tokens_per_step under facts:" in said
+    assert "if it counts those of the steps since the row before, add them up" in said
 
 
 def test_a_rounded_count_of_all_tokens_is_none_of_a_step(tmp_path: Path) -> None:

@@ -145,6 +145,24 @@ def test_a_nan_that_signals_is_a_nan_and_no_warning() -> None:
     assert np.isnan(floats(content, np.array([0]), "<f4")).all()
 
 
+@pytest.mark.parametrize("tag", ["train/tokens", "tokens", "n_tokens_seen"])
+@pytest.mark.parametrize("stages", [1, 3])
+def test_a_tag_of_the_tokens_of_a_step_is_no_d(tmp_path: Path, tag: str, stages: int) -> None:
+    """A constant 131,072 had been D of all runs."""
+
+    def of_step(step: int) -> float:
+        return float(32_768 << min(stages - 1, step // 40))
+
+    steps = range(1, 101)
+    content = event_file({step: 4 - step / 64 for step in steps}, b"train/loss")
+    content += event_file({step: of_step(step) for step in steps}, tag.encode())
+    seen = parsed(content, tmp_path)
+    assert seen.records["tokens"].null_count() == seen.records.height
+    assert f"tag '{tag}' is no D" in seen.remarks[0]
+    rising = event_file({step: 32_768.0 * step for step in steps}, b"total_tokens")
+    assert parsed(content + rising, tmp_path).records["tokens"].to_list()[-1] == 3_276_800
+
+
 def event_file(losses: dict[int, float], tag: bytes = b"loss") -> bytes:
     """Write scalars as TensorBoard does, with empty checksums."""
 

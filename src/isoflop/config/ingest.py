@@ -75,6 +75,9 @@ class GatesSettings(Section):
     robust standard deviations of a line's noise, where it is also more than 0.1 nat."""
     tokens_fall: AtMost = AtMost(action="warn", most=0.0)
     """Largest fall of D from one step to a later one [token]."""
+    tokens_still: AtMost = AtMost(action="exclude", most=0.25)
+    """Longest stretch of steps in which D does not rise, over all steps: a run whose `tokens` are
+    those of one step."""
     tokens_per_step: AtMost = AtMost(action="warn", most=0.01)
     """Relative distance of D from step times tokens per step."""
     tokens_per_param: Within = Within(action="warn", low=1e-3, high=1e5)

@@ -18,6 +18,7 @@ from isoflop.ingest.checks.gates import CHECKS
 from isoflop.ingest.checks.trend import distances
 from isoflop.ingest.inspection import inspect
 from isoflop.ingest.sweep import EmptySweepError, Ingested, ingest_sweep, read_sweep
+from isoflop.ingest.tables.still_counts import Standing
 from tests.ingest.samples import (
     OLMO_LADDER,
     PARAMS,
@@ -66,7 +67,8 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
     assert set(tables.gates["verdict"]) == {"passed"}
     assert set(tables.gates["check"]) == {
         "uniform_guess", "low_start", "duplicate", "impossible_loss", "train_eval_gap",
-        "loss_rises", "spikes", "tokens_fall", "tokens_per_step", "tokens_per_param",
+        "loss_rises", "spikes", "tokens_fall", "tokens_still", "tokens_per_step",
+        "tokens_per_param",
         "flops_ratio", "params_of_shape",
         "schedule_done", "past_schedule", "hole", "not_finite_inside", "few_digits", "peak_rates",
     }  # fmt: skip
@@ -293,6 +295,29 @@ def test_tokens_that_fall(tmp_path: Path) -> None:
     tables = of_table(tmp_path / "s", table(noisy(9), tokens=tokens))
     assert words(tables, "tokens_fall")["value"] == 0.5e6
     assert verdict(tables, "tokens_fall") == "warned"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        ([1e5 * n for n in range(1, 41)], "passed"),
+        ([1e6 * math.ceil(n / 5) for n in range(1, 41)], "passed"),  # in few digits
+        ([131072.0 * 2 ** (n // 14) for n in range(40)], "excluded"),  # a batch that ramps up
+        ([131072.0 + 512 * (n * 7 % 11) for n in range(40)], "excluded"),  # one of any length
+    ],
+)
+def test_tokens_of_one_step_are_no_count_of_all(
+    tmp_path: Path, tokens: list[float], told: str
+) -> None:
+    """A map of sweep.yaml took them for D, and every check passed."""
+    beside = table(noisy(40, seed=5), run="b")
+    tables = of_table(tmp_path / "s", table(noisy(40), tokens=tokens) + beside)
+    assert verdict(tables, "tokens_still") == told
+    counts = Standing()
+    for begin in range(0, 40, 7):  # a piece at a time
+        piece = slice(begin, begin + 7)
+        counts.add(np.arange(1, 41)[piece], np.array(tokens)[piece])
+    assert counts.share == words(tables, "tokens_still")["value"]
 
 
 @pytest.mark.parametrize(("points", "told"), [(499, "passed"), (500, "warned"), (501, "passed")])

@@ -132,3 +132,26 @@ def test_counts_of_something_else_are_asked_about_with_the_map_for_each(
     done = ingest(tmp_path / "s", {}, rules)
     assert done.runs["tokens"].to_list() == [200_000_000]
     assert done.curves.height == 40
+
+
+@pytest.mark.parametrize("column", ["tokens", "num_tokens"])
+@pytest.mark.parametrize("sized", [True, False])
+def test_tokens_of_a_step_whose_batch_ramps_up_are_added_up(
+    tmp_path: Path, column: str, *, sized: bool
+) -> None:
+    """They had passed for D, 131,072 for all runs: they change now and then, and never fall."""
+
+    def batch(step: int) -> int:
+        return 131_072 >> (2 - min(2, step // 500))
+
+    rows = [
+        f"{step},{batch(step - 50)},{loss_at(step)}{',25000000' if sized else ''}"
+        for step in range(50, 1501, 50)
+    ]
+    head = f"step,{column},loss{',n_params' if sized else ''}"
+    with pytest.raises(EmptySweepError, match="if it counts those of a step, add them up"):
+        ingest(tmp_path / "s", {"t.csv": "\n".join([head, *rows, ""])})
+    settled(tmp_path / "s")
+    rules = (tmp_path / "s/sweep.yaml").read_text().replace("steps: 1000", "steps: 1500")
+    done = ingest(tmp_path / "s", {}, rules)
+    assert done.runs["tokens"].to_list() == [500 * (131_072 // 4 + 131_072 // 2 + 131_072)]

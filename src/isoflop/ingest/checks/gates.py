@@ -24,6 +24,7 @@ from isoflop.ingest.checks.row_copies import rows_of_curves
 from isoflop.ingest.checks.trend import distances
 from isoflop.ingest.checks.two_logs import is_copy, logged_twice
 from isoflop.ingest.facts import sidecar as side
+from isoflop.ingest.formats import takes_map
 from isoflop.tables import Gates
 
 if TYPE_CHECKING:
@@ -385,6 +386,23 @@ def _tokens_fall(run: Measured) -> Finding | None:
     )
 
 
+def _tokens_still(run: Measured) -> Finding | None:
+    share = run.curve["tokens_still"]
+    if share is None:
+        return None
+    return Finding(
+        share,
+        f"its tokens stand still for {100 * share:.0f} % of its steps, and end at "
+        f"{run.curve['tokens']:.6g}: those of one step, and no count of all so far?"
+        + (
+            f" Then map no tokens in {side.SIDECAR}, or a formula that adds them up, and say "
+            "tokens_per_step"
+            if any(takes_map(part.log.format or "") for part in run.run.parts)
+            else ""
+        ),
+    )
+
+
 def _tokens_per_step(run: Measured) -> Finding | None:
     off = run.curve["tokens_off"]
     if off is None or all(map(_is_row, run.run.parts)):
@@ -575,6 +593,8 @@ CHECKS: Final = (
           "spikes.py", _of_each(_spikes)),
     Check("tokens_fall", "largest fall of D", "token", "D is a running sum",
           _of_each(_tokens_fall)),
+    Check("tokens_still", "longest stretch without a rise of D, over all steps", "1",
+          "D is a running sum", _of_each(_tokens_still)),
     Check("tokens_per_step", "distance of D from step times tokens per step", "1",
           "two counts of one thing", _of_each(_tokens_per_step)),
     Check("tokens_per_param", "D over N", "token",

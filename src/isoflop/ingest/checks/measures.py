@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import polars as pl
 
+from isoflop.ingest.tables.still_counts import Standing
 from isoflop.spikes import SIDE, heights, line_noise, line_noise_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ MEASURES: Final = (
     "tokens", "last_step", "last_is_nan", "nans", "points", "flops_6nd", "flops_logged",
     "first_train", "first_step", "last_train", "train_losses",
     "first_eval", "last_eval", "eval_losses",
-    "tokens_off", "tokens_fall", "widest_gap", "usual_gap", "gap_end", "overlap", "begun_again",
-    "died_at_once", "spike",
+    "tokens_off", "tokens_fall", "tokens_still", "widest_gap", "usual_gap", "gap_end",
+    "overlap", "begun_again", "died_at_once", "spike",
     "decimals", "curve", "impossible", "rates", "least_rate", "most_rate",
 )  # fmt: skip
 """What `measure` gives of a run; all None of a run that has no curve."""
@@ -66,6 +67,9 @@ def measure(
     return {
         row["run"]: {
             **row,
+            "tokens_still": Standing()
+            .add(arrays[row["run"]].steps, arrays[row["run"]].tokens)
+            .share,
             "overlap": overlap.get(row["run"]),
             "begun_again": restarted.get(row["run"]),
             "died_at_once": died.get(row["run"]),
@@ -285,6 +289,7 @@ class Stretches:
         self._told: dict[str, Any] = dict.fromkeys(MEASURES)
         self._told |= {"nans": 0, "points": 0, "train_losses": 0, "eval_losses": 0, "rates": 0}
         self._digest = _Digest()
+        self._still = Standing()
         self._last = pl.DataFrame()
         self._gaps: Counter[int] = Counter()
         self._decimals = {
@@ -297,6 +302,7 @@ class Stretches:
         """Take in the next stretch, columns as of `measure`."""
         points = next(iter(_by_run(curves).values()))
         self._digest.add(points)
+        self._still.add(points.steps, points.tokens)
         self._count(curves)
         self._fall_and_gaps(curves)
         self._last = curves.tail(1)
@@ -383,6 +389,7 @@ class Stretches:
             "run": run,
             **told,
             "usual_gap": _median_of_counts(self._gaps),
+            "tokens_still": self._still.share,
             "overlap": None,
             "begun_again": None,
             "spike": spike,

@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 53
+VERSION = 54
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -29,6 +29,7 @@ from isoflop.ingest.reading.protobuf import (
 )
 from isoflop.ingest.reading.settings import settings_of
 from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.tables.still_counts import STILL, Standing
 from isoflop.ingest.words.names import (
     COLUMNS,
     eval_sets,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 9
+VERSION = 10
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 STEPS_REPEAT: Final = True
@@ -206,7 +207,9 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     tags = latest["tag"].unique(maintain_order=True).to_list()
     lengths = dict(latest.group_by("tag").len().iter_rows())
     loss, single = loss_curve({tag: lengths[tag] for tag in tags})
-    named = {column: find(column, tags) for column in _COLUMNS} | {"train_loss": loss}
+    tokens, still = _tokens_so_far(latest, tags)
+    told = {"tokens": tokens, "train_loss": loss}
+    named = {column: find(column, tags) for column in _COLUMNS} | told
     chosen = {column: tag for column, tag in named.items() if tag is not None}
     frames = []
     if chosen:
@@ -235,6 +238,7 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     losses = [tag for tag in tags if tag != loss and plain(tag) in COLUMNS["train_loss"]]
     others = [tag for tag in losses if tag not in single]
     remarks = [no_curve(single, loss)] if single else []
+    remarks += still
     remarks += [f"the loss is tag '{loss}', not {', '.join(others)}"] if others else []
     read = {*chosen.values(), *(tag for _, tag, _ in sets), *losses}
     if left := [tag for tag in tags if tag not in read and may_be_loss(tag)]:
@@ -245,6 +249,22 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     if repeated := scalars.height - latest.height:
         remarks.append(f"{repeated} scalars left out for a later one of the same tag and step")
     return records.with_row_index("row").cast({"row": pl.Int64}), remarks
+
+
+def _tokens_so_far(latest: pl.DataFrame, tags: list[str]) -> tuple[str | None, list[str]]:
+    """Choose the tag of all tokens so far, and say which are of one step alone."""
+    left, remarks = list(tags), list[str]()
+    while (tag := find("tokens", left)) is not None:
+        known = latest.filter(pl.col("tag") == tag).sort("step")
+        share = Standing().add(known["step"].to_numpy(), known["value"].to_numpy()).share
+        if share is None or share <= STILL:
+            return tag, remarks
+        left.remove(tag)
+        remarks.append(
+            f"tag '{tag}' is no D: it stands still for {100 * share:.0f} % of the steps, and ends "
+            f"at {known['value'][-1]:.10g}, as the tokens of one step do"
+        )
+    return None, remarks
 
 
 TAGS_SHOWN: Final = 8

@@ -8,7 +8,7 @@ large if it were taken for the tokens of a step.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import polars as pl
 
@@ -17,6 +17,7 @@ from isoflop.ingest.reading.events import Remark
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.outline import as_factor, as_points, scaled
 from isoflop.ingest.tables.sizes import USUAL_PER_PARAMETER
+from isoflop.ingest.tables.still_counts import STILL, Standing
 from isoflop.ingest.tables.wide import as_numbers, in_counts
 from isoflop.ingest.words.names import find_batch, find_count
 
@@ -56,6 +57,7 @@ class Counts:
         self._further = self._rising = self._falling = 0
         self._apart: set[float] = set()
         self._steps = self._most = self._ratio = 0.0
+        self._standing: dict[str, Standing] = {}
 
     def add(self, values: pl.DataFrame) -> Counts:
         """Take in rows, laid out as for `wide.curves_block`."""
@@ -76,7 +78,16 @@ class Counts:
             self._rising += int((change["tokens"] > 0).sum())
             self._falling += int((change["tokens"] < 0).sum())
             self._measure(rows)
+            for (name,), of_run in rows.sort("step").group_by("run", maintain_order=True):
+                counts = of_run.select("step", "tokens").to_numpy()
+                self._standing.setdefault(str(name), Standing()).add(counts[:, 0], counts[:, 1])
         return self
+
+    @property
+    def _stand_still(self) -> bool:
+        """Whether the tokens of most runs stay as they are for long."""
+        shares = [each.share for each in self._standing.values() if each.share is not None]
+        return 2 * sum(share > STILL for share in shares) > len(shares)
 
     def _measure(self, rows: pl.DataFrame) -> None:
         """Remember the ends of steps and tokens, and of tokens per parameter."""
@@ -92,9 +103,10 @@ class Counts:
 
         Raises
         ------
-        RefusedError : they never rise, or fall on more than one row of twenty.
+        RefusedError : they never rise, stand still for long, or fall on one row of twenty or more.
         """
-        if not self._further or (self._rising and self._falling <= FALLS * self._further):
+        few = self._rising and self._falling <= FALLS * self._further
+        if not self._further or (few and not self._stand_still):
             return
         columns = dict(self._table.columns)
         tokens, step = columns.pop("tokens"), columns["step"].column
@@ -113,8 +125,10 @@ class Counts:
             )
             told = ", but of all that a run was to have" if of_step else told
             raise RefusedError(f"{begin}{told}: say so in sweep.yaml:\n  {proposal}", proposal)
+        if self._rising:
+            self._ask_for_sum(begin, columns, tokens)
         say = "leave it out and say tokens_per_step under facts:"
-        if not self._rising and "tokens_per_step" not in columns:
+        if "tokens_per_step" not in columns:
             columns["tokens_per_step"] = tokens
             say = "map it as tokens_per_step"
         proposal = as_points(self._table.model_copy(update={"columns": columns}))
@@ -127,6 +141,33 @@ class Counts:
             way = (f"if those of the {apart:g} steps from row to row, say so", line)
             ways = [way, *ways] if self._are_of_rows(apart) else [*ways, way]
         told = "\n; or ".join(f"{way}:\n  {line}" for way, line in ways)
+        raise RefusedError(f"{begin}: {told}", ways[0][1])
+
+    def _ask_for_sum(
+        self, begin: str, columns: dict[str, TableColumn], tokens: TableColumn
+    ) -> NoReturn:
+        """Propose sums of tokens that change: of every step, or of every row.
+
+        Parameters
+        ----------
+        columns : of the map, without the tokens.
+        """
+        step = f'"{columns["step"].column}"'
+        names = (columns[name].column for name in ("run", "params.total") if name in columns)
+        name = next(filter(None, names), None)
+        by = f'PARTITION BY "{name}" ' if name is not None else ""
+        along = f"OVER ({by}ORDER BY {step})"
+        factor = f"{as_factor(tokens.scale)} * " if tokens.has_unit else ""
+        of_rows = f'{factor}"{tokens.column}"'
+        of_steps = f"{of_rows} * ({step} - COALESCE(LAG({step}) {along}, 0))"
+        ways = []
+        for what, count in (("a step", of_steps), ("the steps since the row before", of_rows)):
+            columns["tokens"] = TableColumn(formula=f"SUM({count}) {along}")
+            line = as_points(self._table.model_copy(update={"columns": columns}))
+            ways.append((f"if it counts those of {what}, add them up", line))
+        if len(self._apart) == 1 and self._are_of_rows(min(self._apart)):
+            ways.reverse()
+        told = "\n; or ".join(f"{way}, in sweep.yaml:\n  {line}" for way, line in ways)
         raise RefusedError(f"{begin}: {told}", ways[0][1])
 
     def _between_rows(self, tokens: TableColumn) -> tuple[float, str] | None:

@@ -118,7 +118,7 @@ class Times:
     def keep(self, records: pl.DataFrame) -> None:
         """Take in which runs have records; a table's runs may have left-out rows alone."""
         if self._asked and records.height:
-            self._kept.update(records.select(pl.col("run").unique()).to_series())
+            self._kept.update(records.select(pl.col("run").drop_nulls().unique()).to_series())
 
     def events(self, runs: Iterable[str] | None = None) -> list[Written]:
         """Say when the records of some runs were logged, of those that say so.
