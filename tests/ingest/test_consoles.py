@@ -81,6 +81,28 @@ def test_one_rank_of_composer_counts(tmp_path: Path, first: str, second: str) ->
     assert parsed.records["train_loss"].to_list() == [3.0, 3.0]
 
 
+def test_ranks_of_pipeline_stages_without_a_loss_are_left(tmp_path: Path) -> None:
+    lines = (
+        f"[rank{rank}]:[titan] 2026-05-18 16:05:01,007 - root - INFO - step: {step}  "
+        f"loss: {-2.0 if rank < 2 else 5.0 + rank - step / 10}  grad_norm: 1.0  memory: 1.1GiB\n"
+        for step in (1, 10, 20)
+        for rank in range(4)
+    )
+    parsed = read(tmp_path, "".join(lines), "torchtitan")
+    assert parsed.records["train_loss"].to_list() == [6.9, 6.0, 5.0]
+    assert parsed.records["step"].to_list() == [1, 10, 20]
+
+
+def test_ranks_without_any_loss_are_told(tmp_path: Path) -> None:
+    lines = (
+        f"[rank{rank}]: step: {step}  loss: -2.0  grad_norm: 1.0  memory: 1.1GiB\n"
+        for step in (1, 10)
+        for rank in range(2)
+    )
+    parsed = read(tmp_path, "".join(lines), "torchtitan")
+    assert parsed.records["train_loss"].to_list() == [-2.0, -2.0]
+
+
 def olmo(step: int, loss: float) -> str:
     return (
         f"[2024-04-17 09:42:26] INFO     [olmo.train:816, rank=0] [step={step}/20]\n"

@@ -104,8 +104,8 @@ REFUSED = {
     "step {s} avg loss {l} val loss {l}": "a loss that may be another's, 'avg loss'",
     "[val] step {s} loss {l}": "none is known as a loss",
     "step {s} avg loss {l}": "none is known as a loss",
-    "iter {s} step 3 loss {l}": "several steps, 'iter', 'step'",
-    "Iter: {s}0/4000 | global iter: {s}/400 | loss: {l}": "several steps, 'iter', 'global_iter'",
+    "iter {s} step 3 loss {l}": "several steps, 'step', 'iter'",
+    "Iter: {s}0/4000 | global iter: {s}/400 | loss: {l}": "several steps, 'global_iter', 'iter'",
     "step {s} loss {l} tokens 512": "'tokens' does not rise with 'step'",
     "step {s} loss {l} tokens {s} total_tokens {s}00": "several counts of tokens",
     "step 5 loss {l}": "'step' is no higher than on the line before on 38 of 39 lines",
@@ -127,6 +127,22 @@ def test_what_names_do_not_settle_is_asked_for(line: str, tmp_path: Path) -> Non
 
 def train_and_val(step: int) -> str:
     return f"[{'val' if step % 50 == 0 else 'train'}] step {step} loss {loss(step)}"
+
+
+def held_out(step: int) -> str:
+    return f"{'Held-out | ' * (step % 50 == 0)}step: {step} | loss: {loss(step)}"
+
+
+def micro_steps(step: int) -> str:
+    return f"micro_step {4 * step} | step {step} | loss {loss(step)}"
+
+
+def optimizer_steps(step: int) -> str:
+    return f"step={4 * step} optimizer_step={step} loss={loss(step)}"
+
+
+def global_steps(step: int) -> str:
+    return f"step {4 * step} global_step {step} loss {loss(step)}"
 
 
 def two_axes(step: int) -> str:
@@ -160,7 +176,11 @@ def sets(step: int) -> str:
         (sets, "they name no loss: if 'train', 'val' are losses"),
         (lambda s: f"iter {s} ppl {math.exp(loss(s)):.2f}", "the names iter, ppl, but none"),
         (train_and_val, "the names step, train: loss, val: loss, but none is known as a loss"),
-        (two_axes, "several steps, 'iter', 'step'"),
+        (held_out, "several losses, 'loss', 'Held-out: loss'"),
+        (micro_steps, "several steps, 'step', 'micro_step'"),
+        (optimizer_steps, "several steps, 'optimizer_step', 'step'"),
+        (global_steps, "several steps, 'global_step', 'step'"),
+        (two_axes, "several steps, 'step', 'iter'"),
         (two_kinds, "several losses, 'loss', 'train loss': say"),
         (epochs, "'step' counts anew in every epoch (3 times)"),
         (training_epochs, "'step' counts anew in every epoch (3 times)"),
@@ -178,9 +198,9 @@ def test_the_map_that_a_refusal_proposes_is_read(
     text = proposal[0].replace("<steps of an epoch>", "100")
     table = TableMap.model_validate(yaml.safe_load(text)["table"])
     parsed = read(log(line), tmp_path, table)
-    steps = [s for s in STEPS if line not in {train_and_val, two_axes} or s % 50]
+    steps = [s for s in STEPS if line not in {train_and_val, held_out, two_axes} or s % 50]
     assert parsed.records.filter(kind="train")["step"].to_list() == steps
-    if line in {two_axes, two_kinds, sets}:
+    if line in {train_and_val, held_out, two_axes, two_kinds, sets}:
         evaluated = parsed.records.filter(kind="eval")["step"].to_list()
         assert evaluated == [s for s in STEPS if s % 50 == 0]
 

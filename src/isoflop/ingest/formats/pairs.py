@@ -29,6 +29,7 @@ from isoflop.ingest.reading.named_values import (
 )
 from isoflop.ingest.reading.patterns import shape_of_line
 from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.tables.changing_sizes import NO_SIZE, changing_sizes
 from isoflop.ingest.tables.outline import Outline, guess, some
 from isoflop.ingest.words.names import (
     COLUMNS,
@@ -40,6 +41,7 @@ from isoflop.ingest.words.names import (
     unit_of,
     updates_by_epoch,
 )
+from isoflop.ingest.words.split_words import EVALUATED, word_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 9
+VERSION = 10
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -233,8 +235,10 @@ def _blocks(told: Gathered, table: TableMap | None, file: RawFile) -> Iterator[B
     if table is None and told.bare:
         raise _sets_asked(raw)
     if table is None:
+        norms = changing_sizes(raw)
+        raw = raw.drop(norms)
         table, words = _settled(raw, remarks)
-        remarks = [*words, *remarks]
+        remarks = [*words, *remarks, *map(NO_SIZE.format, norms)]
     yield _told([Remark(words) for words in remarks])
     yield from blocks_of_frame(raw, table, stem=file.stem, restarts=file.run is not None)
 
@@ -292,12 +296,13 @@ def _names_asked(
     """
     if len(losses) > 1 or (losses and "train_loss" not in columns):
         several = "several losses" if len(losses) > 1 else "a loss that may be another's"
-        known = columns.get("train_loss", losses[0])
-        yield (
-            f"they have {several}, {_listed(losses)}: say which is the training loss",
-            {"train_loss": known},
-        )
-    steps = [name for name in raw.columns if _counts(name)]
+        evaluated = [name for name in losses if _EVALUATED.search(name.lower())]
+        trained = [name for name in losses if name not in evaluated]
+        likely = {"train_loss": columns.get("train_loss", next(iter(trained), losses[0]))}
+        if len(evaluated) == 1 and columns.get("eval_loss") is None and trained:
+            likely["eval_loss"] = evaluated[0]
+        yield f"they have {several}, {_listed(losses)}: say which is the training loss", likely
+    steps = sorted(filter(_counts, raw.columns), key=_rather_of_updates)
     if len(steps) > 1:
         apart = raw.select(pl.sum_horizontal(pl.col(n).is_not_null() for n in steps).max()).item()
         quoted = ", ".join(json.dumps(name) for name in steps)
@@ -326,6 +331,19 @@ def _counts(name: str) -> bool:
 
 
 _COUNT: Final = re.compile(r"(?:.*[^a-z])?(?:steps?|iters?|iterations?|updates?)")
+
+
+_OF_UPDATES: Final = word_of(frozenset({"opt", "optim", "optimizer", "optimiser", "global"}))
+_OF_BATCHES: Final = word_of(frozenset({"micro", "microbatch", "local", "accum", "accumulation"}))
+_EVALUATED: Final = re.compile(word_of(EVALUATED))
+
+
+def _rather_of_updates(name: str) -> tuple[int, int]:
+    """Give the place of a step among several, the likeliest count of updates first."""
+    words, known = plain(name), COLUMNS["step"]
+    of_batches = re.search(_OF_BATCHES, words) is not None
+    place = 2 if of_batches else 1 - (re.search(_OF_UPDATES, words) is not None)
+    return place, known.index(words) if words in known else len(known)
 
 
 def _may_be_trained_on(name: str) -> bool:

@@ -46,6 +46,7 @@ from isoflop.ingest.reading.json_table import is_one_value, read_one_value
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.attempts import counted_on, with_schedules
 from isoflop.ingest.tables.branches import with_branches
+from isoflop.ingest.tables.changing_sizes import NO_SIZE, changing_sizes
 from isoflop.ingest.tables.facts_of_rows import without_facts
 from isoflop.ingest.tables.long_tables import laid_out_by_tag, tag_and_value
 from isoflop.ingest.tables.one_step import (
@@ -171,18 +172,18 @@ def blocks_of_frame(
     ------
     RefusedError : the columns do not fit the map, or say too little.
     """
-    remarks: list[Event] = []
     guessed = table is None
     raw, is_panel, laid_out = _laid_out(raw, table, logged=logged)
-    remarks += laid_out
+    remarks: list[Event] = [*laid_out]
     if table is None:
-        outline = Outline.of(raw)
-        outline.is_panel = is_panel
+        norms = changing_sizes(raw)
+        remarks += [Remark(NO_SIZE.format(name)) for name in norms]
+        outline = Outline.of(raw.drop(norms), is_panel=is_panel)
         # where rows are logged one by one, a run with one row has begun, and not finished
         table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        table, reasons = chosen(raw, table)
+        table, reasons = chosen(raw.drop(norms), table)
         remarks, place = [*remarks, *reasons], len(remarks) + len(reasons)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(Remark(_SAMPLE))

@@ -306,6 +306,8 @@ class _Ranks:
     known: set[int] = field(default_factory=set)
     with_loss: dict[int, tuple[int, int]] = field(default_factory=dict)
     """The first and the last step of each."""
+    with_real_loss: set[int] = field(default_factory=set)
+    """Those with a loss above 0: pipeline stages that compute none print -1 or -2."""
 
     def add(self, frame: pl.DataFrame) -> None:
         """Take in a block's records."""
@@ -313,16 +315,19 @@ class _Ranks:
             self.known.update(frame["rank"].drop_nulls().unique())
             losses = frame.filter(_HAS_LOSS & pl.col("rank").is_not_null())
             spans = losses.group_by("rank").agg(
-                begin=pl.col("step").min(), end=pl.col("step").max()
+                begin=pl.col("step").min(),
+                end=pl.col("step").max(),
+                real=(pl.coalesce("train_loss", "value") > 0).any(),
             )
-            for rank, begin, end in spans.iter_rows():
+            for rank, begin, end, real in spans.iter_rows():
+                self.with_real_loss |= {rank} if real else set()
                 span = self.with_loss.get(rank, (begin, end))
                 self.with_loss[rank] = min(begin, span[0]), max(end, span[1])
 
     @property
     def first(self) -> int | None:
         """The rank whose records are kept beside those of none; None where no rank has a loss."""
-        return min(self.with_loss, default=None)
+        return min(self.with_real_loss or self.with_loss, default=None)
 
     @property
     def _abreast(self) -> bool:

@@ -86,9 +86,9 @@ class Outline:
     """Of columns of epochs the least number; None of one with broken numbers."""
 
     @classmethod
-    def of(cls, raw: pl.DataFrame) -> Outline:
+    def of(cls, raw: pl.DataFrame, *, is_panel: bool = False) -> Outline:
         """Outline a table that is there as a whole."""
-        outline = cls()
+        outline = cls(is_panel=is_panel)
         outline.add(raw)
         return outline
 
@@ -765,6 +765,10 @@ def _with_a_loss(outline: Outline, known: _Known) -> str:
     loss = _or_gap(likely)
     is_of_training = re.search(_EVALUATED, loss.lower()) is None
     columns |= _in_its_unit("train_loss" if is_of_training else "eval_loss", loss)
+    evaluated = [name for name in alike if name != loss and re.search(_EVALUATED, name.lower())]
+    if is_of_training and len(evaluated) == 1 and not loss.startswith("<"):
+        columns |= _in_its_unit("eval_loss", evaluated[0])
+        return as_block(known.table("points", columns))
     return as_block(known.table("points", columns)) + OR_EVALUATED * is_of_training
 
 

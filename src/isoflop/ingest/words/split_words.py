@@ -9,7 +9,7 @@ VALIDATED: Final = frozenset(
     {"val", "valid", "validation", "validate", "eval", "evals", "evaluate", "evaluation",
      "evaluations", "dev"}
 )  # fmt: skip
-TESTED: Final = frozenset({"test", "testing", "heldout", "holdout"})
+TESTED: Final = frozenset({"test", "testing", "heldout", "held-out", "held_out", "holdout"})
 EVALUATED: Final = VALIDATED | TESTED
 """A loss so called is none of training."""
 
