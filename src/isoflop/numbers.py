@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from isoflop.escape import BREAK
 
@@ -315,6 +315,19 @@ def distance(flops: float, data: tuple[float, float], *, blank: str = NBSP) -> s
     if is_within(decades):
         return DISTANCES["within"]
     return f"{decades:.1f}{blank}{DISTANCES['below' if flops < data[0] else 'beyond']}"
+
+
+class WriteP(Protocol):
+    """How a p-value stands in a sentence; the writer's markup is in it, as numbers' is."""
+
+    def __call__(self, value: float, sign: str = "=") -> str:
+        """Write the p-value, with p before it."""
+        ...
+
+
+def plain_p(value: float, sign: str = "=") -> str:
+    """Write a p-value where there is no markup: p = 0.04."""
+    return f"p {sign} {value:.1g}"
 
 
 def listed(words: list[str]) -> str:

@@ -37,7 +37,9 @@ class BootstrapSettings(Section):
     draws: int = Field(default=4000, ge=0)
     """Refits per approach; 0 switches intervals off."""
     seed: int = Field(default=0, ge=0)
-    """Draw i has random numbers of its own, so more draws leave the first ones as they were."""
+    """Of all draws and simulated sweeps but those from which the tests of laws within laws have
+    their size: that is a fact of the design, and has a seed of its own. Draw i has random numbers
+    of its own, so more draws leave the first ones as they were."""
     scheme: Literal["runs", "subsample", "residual", "wild"] = "runs"
     """runs: n runs with replacement; subsample: a share without replacement (Hoffmann et al.);
     residual | wild: refit fitted losses plus reshuffled | sign-flipped residuals."""

@@ -423,7 +423,7 @@ def ask(
         against_all=""
         if forecasts is None
         else against_all(fitted, forecasts, None if mixture_draws is None else mixture),
-        not_exact=not_exact(fitted.values(), "{:.1g}".format),
+        not_exact=not_exact(fitted.values()),
         card=None
         if machine is None
         else f"{machine.accelerator.name} at {100.0 * machine.utilisation:g} %",

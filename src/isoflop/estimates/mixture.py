@@ -24,7 +24,7 @@ from isoflop.estimates.laws import Law, Optima
 from isoflop.estimates.levels import Levels, between, widest
 from isoflop.estimates.quantities import Quantity, at_levels, derived
 from isoflop.files import write_json
-from isoflop.numbers import listed, per_cent
+from isoflop.numbers import listed, per_cent, plain_p
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.draws import Draws
     from isoflop.estimates.estimate import Estimate
     from isoflop.estimates.power_frontier import Asked
+    from isoflop.numbers import WriteP
 
     Floats = NDArray[np.float64]
 
@@ -253,12 +254,22 @@ class Mixture(Section):
         return f"a = {self.a.value:.4f}; {self.weighting} weights: {shares}"
 
 
-def of_rejected(members: Sequence[Member]) -> str:
-    """Say which laws take part though the runs reject them; empty where none does."""
+def of_rejected(members: Sequence[Member], write: WriteP = plain_p) -> str:
+    """Say which laws take part though the runs reject them; empty where none does.
+
+    Parameters
+    ----------
+    members : of the mixture.
+    write : how a p-value is written.
+    """
     rejected = [member for member in members if member.weight > 0.0 and member.rejected]
     if not rejected:
         return ""
-    named = listed([f"{IN_PROSE[m.approach]} (score test, p = {m.misfit_p:.1g})" for m in rejected])
+    named = listed([
+        f"{IN_PROSE[member.approach]} (score test, {write(p)})"
+        for member in rejected
+        if (p := member.misfit_p) is not None
+    ])  # fmt: skip
     share = per_cent(sum(member.weight for member in rejected))
     return (
         f"The runs reject the form of {named}, which all the same has {share} of the draws: an "

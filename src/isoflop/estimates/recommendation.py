@@ -15,13 +15,14 @@ from isoflop.estimates.estimate import Calibration, Estimate
 from isoflop.estimates.forecasts import Forecasts, side_of
 from isoflop.estimates.intervals import LEVELS
 from isoflop.estimates.mixture import Mixture, NoMixture
-from isoflop.numbers import UNSURE, listed
+from isoflop.numbers import UNSURE, listed, plain_p
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from isoflop.approach import Approach, Row
     from isoflop.estimates.forecasts import NoForecasts, Score
+    from isoflop.numbers import WriteP
 
 Rule = Literal["mixture", "both", "coverage", "forecast", "none", "untested"]
 RULES: Final[dict[Rule, str]] = {
@@ -171,7 +172,7 @@ def against_all(
     estimates: Mapping[Approach, Estimate],
     forecasts: Forecasts | NoForecasts,
     mixture: Mixture | NoMixture | None,
-    write: Callable[[float], str] = "{:.1g}".format,
+    write: WriteP = plain_p,
 ) -> str:
     """Say that no law of the loss holds on these runs: all are rejected, or none forecast them.
 
@@ -191,10 +192,10 @@ def against_all(
     rejected = [p for law in laws.values() if (p := rejected_at(law.diagnostics)) is not None]
     form = ""
     if laws and len(rejected) == len(laws):
-        whose, least = "the only law of the loss that was fitted", "p = "
+        whose, sign = "the only law of the loss that was fitted", "="
         if len(laws) > 1:
-            whose, least = f"each of the {len(laws)} laws of the loss that were fitted", "p ≤ "
-        form = f"the form of {whose} (score test, {least}{write(max(rejected))})"
+            whose, sign = f"each of the {len(laws)} laws of the loss that were fitted", "≤"
+        form = f"the form of {whose} (score test, {write(max(rejected), sign)})"
     mixed = [member.approach for member in mixture.mixed] if isinstance(mixture, Mixture) else []
     takers: list[Estimate | Mixture] = [laws[key] for key in mixed or laws if key in laws]
     if isinstance(mixture, Mixture) and len(mixed) > 1:
@@ -220,7 +221,7 @@ def against_all(
     )
 
 
-def not_exact(estimates: Iterable[Estimate], write: Callable[[float], str]) -> str:
+def not_exact(estimates: Iterable[Estimate], write: WriteP = plain_p) -> str:
     """Say which laws miss the runs by more than replicates differ, beside those of rejected forms.
 
     Parameters
@@ -237,10 +238,10 @@ def not_exact(estimates: Iterable[Estimate], write: Callable[[float], str]) -> s
     spared = [(e, p) for e, p in missing if rejected_at(e.diagnostics) is None]
     if not spared:
         return ""
-    least = "p = " if len(spared) == 1 else "p ≤ "
+    sign = "=" if len(spared) == 1 else "≤"
     why = (
         "these runs by more than runs of one size and token count differ from each other "
-        f"(lack of fit, {least}{write(max(p for _, p in spared))})"
+        f"(lack of fit, {write(max(p for _, p in spared), sign)})"
     )
     if len(missing) == len(tested) > 1:
         return f"Every law of the loss misses {why}: none of them is exact, whatever its weight."

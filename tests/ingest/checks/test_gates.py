@@ -495,7 +495,12 @@ def test_what_grep_took_from_a_log_asks_for_nothing(tmp_path: Path) -> None:
 
 
 def test_two_peak_rates_of_one_size_and_length_are_noticed(tmp_path: Path) -> None:
-    rows = [("a", 1e6, 1e9, 3.1, 1e-3), ("b", 1.005e6, 1e9, 3.2, 2e-3), ("c", 2e6, 1e9, 3.0, 4e-3)]
+    # a cell is one to a thousandth, as it is where trials of rates are compared
+    rows = [
+        ("a", 1e6, 1e9, 3.1, 1e-3),
+        ("b", 1.0005e6, 1e9, 3.2, 2e-3),
+        ("c", 1.005e6, 1e9, 3.0, 4e-3),
+    ]
     text = "name,N,D,L,lr\n" + "".join(f"{','.join(map(str, values))}\n" for values in rows)
     sidecar = (
         "title: t\ntable: {rows: runs, columns: {run: name, params.total: N, tokens: D, "

@@ -10,13 +10,13 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from isoflop import counting
+from isoflop.cells import cells_of
 from isoflop.config.ingest import AtLeast, AtMost
 from isoflop.errors import ConfigError
 from isoflop.ingest.checks.measures import RESOLVED, constant_rate
@@ -42,8 +42,6 @@ LEAST_SPIKE: Final = 0.1
 """A lower spike is none, however quiet the lines around it are [nat/token]."""
 SAMPLES: Final = 500
 """Rows of W&B's run.history(), unless its caller asks for more or fewer."""
-SAME_CELL: Final = 0.01
-"""Runs whose N and D differ by less, as a share, stand in one cell of the design."""
 LEAST_VALUES: Final = 8
 """Losses from which the number of their digits is read: a few may end in zeros by chance."""
 
@@ -534,41 +532,27 @@ def _sampled(run: Measured) -> Finding | None:
 
 
 def _peak_rates(runs: Sequence[Measured]) -> Iterator[tuple[int, Finding]]:
-    told = [
-        (place, math.log(run.fact("params.total")), math.log(run.curve["tokens"]))
-        for place, run in enumerate(runs)
-        if run.observed and run.peak_rate is not None
-    ]
-
+    told = [place for place, run in enumerate(runs) if run.observed and run.peak_rate is not None]
+    cell = cells_of(
+        np.array([float(runs[place].fact("params.total")) for place in told]),
+        np.array([float(runs[place].curve["tokens"]) for place in told]),
+    )
     # a trunk, its cooldowns and a cosine each have a rate of their own
-    def kind(place: Placed) -> str:
-        return str(runs[place[0]].fact("schedule.kind"))
-
-    of_kinds = [list(of_kind) for _, of_kind in groupby(sorted(told, key=kind), key=kind)]
-    for of_size in chain.from_iterable(_near(of_kind, 1) for of_kind in of_kinds):
-        for cell in _near(of_size, 2):
-            rates = sorted({float(f"{runs[c[0]].peak_rate:.3g}") for c in cell})
-            listed = ", ".join(f"{rate:g}" for rate in rates)
-            for place, _, _ in cell:
-                yield (
-                    place,
-                    Finding(
-                        float(len(rates)),
-                        f"the runs of its N and D have {len(rates)} peak learning rates ({listed})",
-                    ),
-                )
-
-
-Placed = tuple[int, float, float]
-
-
-def _near(places: Sequence[Placed], column: int) -> Iterator[list[Placed]]:
-    """Divide runs where two neighbours differ by more than `SAME_CELL`."""
-    ordered = sorted(places, key=lambda place: place[column])
-    gaps = [0.0] + [b[column] - a[column] for a, b in pairwise(ordered)]
-    cells = np.cumsum(np.array(gaps) > SAME_CELL)
-    for _, members in groupby(range(len(ordered)), key=lambda place: cells[place]):
-        yield [ordered[member] for member in members]
+    kinds = [str(runs[place].fact("schedule.kind")) for place in told]
+    alike: dict[tuple[int, str], list[int]] = {}
+    for place, number, kind in zip(told, cell.tolist(), kinds, strict=True):
+        alike.setdefault((number, kind), []).append(place)
+    for places in alike.values():
+        rates = sorted({float(f"{runs[place].peak_rate:.3g}") for place in places})
+        listed = ", ".join(f"{rate:g}" for rate in rates)
+        for place in places:
+            yield (
+                place,
+                Finding(
+                    float(len(rates)),
+                    f"the runs of its N and D have {len(rates)} peak learning rates ({listed})",
+                ),
+            )
 
 
 CHECKS: Final = (

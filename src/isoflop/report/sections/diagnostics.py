@@ -89,7 +89,7 @@ def _trend(axis: str) -> Callable[[Diagnostics], str]:
         if trends is None:
             return NONE
         trend: Trend = getattr(trends, axis)
-        return f"{parameter(trend.slope, 2)}, *p* = {p_value(trend.p_value)}"
+        return f"{parameter(trend.slope, 2)}, {marked_p(trend.p_value)}"
 
     return write
 
@@ -100,7 +100,7 @@ def _direction(name: str) -> Callable[[Diagnostics], str]:
         test: ScoreTest | None = None if tests is None else getattr(tests, name)
         if test is None or test.coefficient is None or test.p_value is None:
             return NONE
-        return f"{parameter(test.coefficient, 2)}, *p* = {p_value(test.p_value)}"
+        return f"{parameter(test.coefficient, 2)}, {marked_p(test.p_value)}"
 
     return write
 
@@ -110,7 +110,7 @@ def _joint(fit: Diagnostics) -> str:
     joint = None if tests is None else tests.joint
     if joint is None or joint.statistic is None or joint.p_value is None:
         return NONE
-    return f"*F* = {parameter(joint.statistic, 2)}, *p* = {p_value(joint.p_value)}"
+    return f"*F* = {parameter(joint.statistic, 2)}, {marked_p(joint.p_value)}"
 
 
 def _replicates(fit: Diagnostics) -> str:
@@ -120,7 +120,7 @@ def _replicates(fit: Diagnostics) -> str:
     if pure_error is None:
         return "no replicates"
     return (
-        f"*F* = {parameter(pure_error.statistic, 2)}, *p* = {p_value(pure_error.p_value)}; "
+        f"*F* = {parameter(pure_error.statistic, 2)}, {marked_p(pure_error.p_value)}; "
         f"sd of replicates {percent(pure_error.sd, 2)}"
     )
 
@@ -152,7 +152,7 @@ def form_rejected(estimate: Estimate) -> str:
 def form_p_value(estimate: Estimate) -> str:
     """Write the p-value with which the runs reject the form of a law; empty where they do not."""
     value = rejected_at(estimate.diagnostics)
-    return "" if value is None else f"score test, *p* = {p_value(value)}"
+    return "" if value is None else f"score test, {marked_p(value)}"
 
 
 def misfit_words(estimate: Estimate) -> str:
@@ -162,13 +162,18 @@ def misfit_words(estimate: Estimate) -> str:
         return ""
     return (
         "misses these runs by more than runs of one size and token count differ from each other "
-        f"(lack of fit, *p* = {p_value(value)})"
+        f"(lack of fit, {marked_p(value)})"
     )
 
 
 def p_value(value: float) -> str:
     """Write a p-value, however small."""
     return probability(math.log10(value)) if value > 0.0 else "0"
+
+
+def marked_p(value: float, sign: str = "=") -> str:
+    """Write a p-value into a sentence of the report, with its *p*."""
+    return f"*p* {sign} {p_value(value)}"
 
 
 def _objective(fit: Diagnostics) -> str:

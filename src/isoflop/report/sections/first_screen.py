@@ -43,6 +43,7 @@ from isoflop.numbers import (
     interval,
     listed,
     percent,
+    plain_p,
     power,
     ratio,
     signed,
@@ -50,7 +51,7 @@ from isoflop.numbers import (
 from isoflop.published_laws import published_optima
 from isoflop.report.sections.answer import flat
 from isoflop.report.sections.data import words
-from isoflop.report.sections.diagnostics import form_p_value, p_value
+from isoflop.report.sections.diagnostics import form_p_value, marked_p
 from isoflop.report.sections.specifications import (
     HOFFMANN_COUNTS,
     KAPLAN_COUNTS,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.mixture import Member
     from isoflop.estimates.quantities import Quantity
     from isoflop.estimates.recommendation import Recommendation, Standing
+    from isoflop.numbers import WriteP
     from isoflop.report.inputs import ReportInputs
     from isoflop.report.tables import Value
 
@@ -162,11 +164,11 @@ def first_screen(inputs: ReportInputs) -> FirstScreen:
         standing=_standing_table(inputs, flops, stands),
         budgets=_budget_table(inputs, stands),
         caption=_caption(inputs, answer, optimum),
-        against=_against(inputs, p_value).replace("(score test, p ", "(score test, *p* "),
+        against=_against(inputs, marked_p),
     )
 
 
-def _against(inputs: ReportInputs, write: Callable[[float], str] = "{:.1g}".format) -> str:
+def _against(inputs: ReportInputs, write: WriteP = plain_p) -> str:
     """Say that no law of the loss holds on these runs; empty where one does."""
     answers = inputs.every_answer.items()
     fitted = {name: answer for name, answer in answers if isinstance(answer, Estimate)}
@@ -342,11 +344,9 @@ def _rejected(inputs: ReportInputs) -> str:
     """Say which laws the runs contradict, whatever their intervals cover."""
     estimates = [e for e in inputs.every_answer.values() if isinstance(e, Estimate)]
     rejected = [f"{IN_PROSE[e.approach]} ({p})" for e in estimates if (p := form_p_value(e))]
-    beside = not_exact(estimates, p_value).replace("(lack of fit, p ", "(lack of fit, *p* ")
+    beside = not_exact(estimates, marked_p)
     if isinstance(inputs.mixture, Mixture):
-        mixed = of_rejected(inputs.mixture.members).replace(
-            "(score test, p = ", "(score test, *p* = "
-        )
+        mixed = of_rejected(inputs.mixture.members, marked_p)
         beside = f"{beside} {mixed}".strip()
     # where all are, the first paragraph says so
     if not rejected or len(rejected) == sum(e.approach in LAWS for e in estimates):
