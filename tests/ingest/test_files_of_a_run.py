@@ -6,6 +6,7 @@ import json
 import math
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -17,7 +18,6 @@ from tests.ingest.samples import ingest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from isoflop.ingest.sweep import Ingested
 
@@ -1306,3 +1306,27 @@ def test_the_record_of_fine_tuning_is_no_run_beside_others(
     files = {"a/log.csv": csv(rows(5e7)), name: json.dumps(told)}
     facts = "facts: {schedule: {kind: constant}, params: {total: 5e7}, architecture: {seq_len: 9}}"
     assert len(ends(read(tmp_path, files, f"title: t\n{facts}\n"))) == used
+
+
+def test_samples_that_megatron_counts_on_every_rank_are_those_of_all(tmp_path: Path) -> None:
+    """They were asked about, with a number of samples as the tokens of a step."""
+    files = {
+        f"N0/out-rank{rank}.log": "".join(
+            f" iteration {n:8d}/     100 | consumed samples: {64 * n:12d} | elapsed time per "
+            f"iteration (ms): {400 + rank}.0 | learning rate: 6.000E-04 | global batch size:    64 "
+            f"| lm loss: {6 - n / 50 + rank * 1e-3 * (-1) ** (n // 10):.6E} | grad norm: 0.3 |\n"
+            for n in range(10, 101, 10)
+        )
+        for rank in range(4)
+    }
+    facts = "{params: {total: 5e7}, architecture: {seq_len: 1024}, schedule: {kind: constant}}"
+    tables = read(tmp_path, files, f"title: t\nfacts: {facts}\n")
+    assert [run[:2] for run in ends(tables)] == [(5e7, 100 * 64 * 1024)]
+
+
+def test_samples_of_ranks_are_judged_by_the_batch(tmp_path: Path) -> None:
+    log = Path("tests/ingest/fixtures/open_lm/out.log").read_text()
+    facts = "{params: {total: 5e7}, schedule: {kind: constant}, loss_window: 10}"
+    files = {f"out-rank{rank}.log": log + "\n" * rank for rank in range(2)}
+    (run,) = ends(read(tmp_path, files, f"title: t\nfacts: {facts}\n"))
+    assert run[1] == 100 * 16 * 256

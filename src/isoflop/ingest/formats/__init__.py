@@ -63,6 +63,11 @@ def takes_map(format_name: str) -> bool:
     return bool(getattr(reader(format_name), "TAKES_MAP", False))
 
 
+def counts_all_ranks(format_name: str) -> bool:
+    """Tell whether what a format's logs count is of all ranks, whichever of them wrote the log."""
+    return bool(getattr(reader(format_name), "COUNTS_ALL_RANKS", False))
+
+
 def scan(format_name: str, file: RawFile, table: TableMap | None = None) -> Iterator[Block]:
     """Yield what a file of a format says, in blocks; see `Reader.read`."""
     module = reader(format_name)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 13
+COUNTS_ALL_RANKS = True
+"""`consumed samples` are those of the global batch on every rank that prints them."""
 
 _ITERATION = re.compile(r"iteration +([0-9]+)/ *([0-9]+) \|")
 _VALID = re.compile(

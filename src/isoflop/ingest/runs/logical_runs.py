@@ -457,10 +457,13 @@ def _tokens_of_ranks(parts: Sequence[Part]) -> Iterator[Missing]:
         ranks = part.log.ranks.get(part.run.name, 1)
         if ranks > 1 and part.run.counted is not None:
             rate = part.run.counted[1]
+            what, fact = "tokens", "tokens_per_step"
+            if part.run.counts_samples:
+                what, fact = "samples", "batch"
             yield Missing(
-                f"number of tokens of all {ranks} ranks in a step (each has a log, and all count "
+                f"number of {what} of all {ranks} ranks in a step (each has a log, and all count "
                 f"the same: of one rank or of all together)",
-                f"tokens_per_step: <{rate:.10g} or {rate * ranks:.10g} if each of {ranks} ranks "
+                f"{fact}: <{rate:.10g} or {rate * ranks:.10g} if each of {ranks} ranks "
                 f"counts its own>",
             )
 

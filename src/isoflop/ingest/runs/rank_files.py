@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.facts import sidecar as side
+from isoflop.ingest.formats import counts_all_ranks
 from isoflop.ingest.reading.parsed import LAGGING
 from isoflop.ingest.runs.merged import merged
 from isoflop.ingest.runs.same_losses import differ_by_noise
@@ -279,6 +280,8 @@ def _with_tokens(log: Log, others: Sequence[Log], sidecar: SweepFile) -> Log:
     """Add the tokens or samples of all ranks, where they count apart; ask where they do not."""
     if not all(_run(each).counts_tokens for each in (log, *others)):
         return log
+    if log.format is not None and counts_all_ranks(log.format):
+        return log
     assert log.parsed is not None  # noqa: S101  the caller chose files that were read
     records = log.parsed.records
     counts = [name for name in ("tokens", "samples") if records[name].null_count() < len(records)]
@@ -327,7 +330,7 @@ def _counted_alike(
         told |= side.leaves(facts, "log")
     called = run.name or log.file.stem
     told |= side.declared_facts(sidecar, called, (name,), (called, log.file.stem))
-    known = told.get("tokens_per_step")
+    known = told.get("batch" if run.counts_samples else "tokens_per_step")
     if known is None or run.counted is None:
         return replace(log, ranks={run.name: ranks})
     if abs(run.counted[1] * ranks / float(known.value) - 1) > SAME:
