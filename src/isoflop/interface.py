@@ -453,7 +453,9 @@ class Fit:
                     number_of(outcome.n_runs, "run"),
                 ])  # fmt: skip
             else:
-                rows.append([name, "refused", "", reasons.get(name, outcome.refused)])
+                # why single laws have no part in the mixture stands in their rows
+                why = outcome.summary if isinstance(outcome, NoMixture) else ""
+                rows.append([name, "refused", "", reasons.get(name, why or outcome.refused)])
         return rows
 
     @property

@@ -306,10 +306,12 @@ def test_the_law_that_is_left_where_the_others_are_open_is_no_mixture(fitted: tu
     assert found.leaves_open
     assert empty.is_empty()
     assert "the law with a product term alone keeps the best size within bounds" in found.refused
+    assert found.refused.startswith(found.summary)
+    assert found.summary.endswith("may be of that form.")
     assert (
         "The numbers of 3 Parametric come from the law’s form, not from the runs: it is a special "
-        "case of the nested law, and the nested law was not fitted, for a reason of its own. The "
-        "best size is open." in found.refused
+        "case of the nested law, and the nested law was not fitted, for the reason given with its "
+        "name. Nested law: The best size is open." in found.refused
     )
     shown = {law: estimates[law] for law in ("parametric", "product")}
     assert recommend(shown, forecasts, found) is None

@@ -23,9 +23,9 @@ def test_each_reason_is_told_once_by_the_laws_that_have_it() -> None:
     assert lines == [
         "2 Profiles was not fitted: profiles needs 3 budgets.",
         f"Nested law was not fitted: {OPEN}",
-        "Root law and Kaplan’s L(N, D) were not fitted: each approach of sweep s answers by the "
+        "Root law and Kaplan’s L(N, D) were not fitted: such a law of sweep s answers by the "
         "law’s form, not from the runs: it is a special case of the nested law, and the nested law "
-        "was not fitted, for a reason of its own.",
+        "was not fitted, for the reason given with its name.",
     ]
     assert "\n".join(lines).count("does not determine") == 1
     assert list(told_once(REFUSED)) == [
@@ -40,7 +40,7 @@ def test_a_law_that_stands_alone_keeps_its_own_words() -> None:
     left_out = f"The numbers come from the law’s form: {OPEN}"
     told = pointing(left_out, REFUSED)
     assert told == (
-        "The numbers come from the law’s form: the nested law was not fitted, for a reason of its "
-        "own."
+        "The numbers come from the law’s form: the nested law was not fitted, for the reason "
+        "given with its name."
     )
     assert pointing(left_out, {}) == left_out

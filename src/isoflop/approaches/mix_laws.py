@@ -85,26 +85,35 @@ def mix_laws(
     }
     open_laws = [law for law in settings.mixture.laws if _leaves_open(law, estimates)]
 
-    def refused(why: str, *, leaves_open: bool) -> tuple[NoMixture, pl.DataFrame]:
+    def refused(
+        why: str, reasons: str = "", *, leaves_open: bool
+    ) -> tuple[NoMixture, pl.DataFrame]:
         none = NoMixture(
             sweep=sweep,
             settings=chosen,
-            refused=why,
+            refused=f"{why} {reasons}".rstrip(),
+            summary=why,
             leaves_open=leaves_open,
             provenance=provenance,
         )
         return none, pl.DataFrame(schema={"draw": pl.Int64, "approach": pl.String})
 
-    reasons = " ".join(told_once(missing).values())
+    reasons = " ".join(
+        why
+        if isinstance(estimates[names[0]], Estimate)
+        else f"{listed([NAMES[name] for name in names])}: {why}"
+        for names, why in told_once(missing).items()
+    )
     if not fitted:
-        return refused(f"no law of the loss is determined. {reasons}", leaves_open=bool(open_laws))
+        return refused("no law of the loss is determined.", reasons, leaves_open=bool(open_laws))
     if len(fitted) == 1 and open_laws:
         (only,) = fitted
         verb = "leaves" if len(open_laws) == 1 else "leave"
         return refused(
             f"of the laws of the set {IN_PROSE[only]} alone keeps the best size within bounds, and "
             f"{listed([IN_PROSE[law] for law in open_laws])} {verb} it open, so that no distance "
-            f"between laws is known and what one form says may be of that form. {reasons}",
+            "between laws is known and what one form says may be of that form.",
+            reasons,
             leaves_open=True,
         )
     cuts = forecasts.cuts if isinstance(forecasts, Forecasts) else []

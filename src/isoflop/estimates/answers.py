@@ -139,6 +139,8 @@ class Answer(Section):
     """Its share of the mixture's draws; None where it is no law of the set, or nothing is mixed."""
     left_out: str | None = None
     """Why it has none, in words; None where it has."""
+    by_form: str | None = None
+    """From what its numbers come where not from the runs, in words; None where from these."""
     allocation: Allocation | None
     """None where no compute meets the target."""
     determined: bool = True
@@ -177,6 +179,8 @@ class Answers(Section):
     """Which laws take part in the mixture though the runs reject them; empty where none does."""
     leaves_open: bool = False
     """Whether the laws of the loss together leave the best size open; see ``NoMixture``."""
+    open_by: str = ""
+    """By what that is known, in whole sentences; why single laws have no part is in ``refused``."""
     against_all: str = ""
     """That the runs reject every law of the loss, or none forecast them, in words; else empty."""
     not_exact: str = ""
@@ -400,6 +404,7 @@ def ask(
             ).model_copy(
                 update={
                     "tried_on_rejected": stands is not None and stands.tried_on_rejected,
+                    "by_form": estimate.by_form if isinstance(estimate, Estimate) else None,
                     **_counted(estimate.counting),
                     "least_flops": least_flops_of(estimate, drawn[name]),
                     "lowest_loss": lowest_loss_of(estimate, drawn[name]),
@@ -420,6 +425,9 @@ def ask(
         rule=None if chosen is None else chosen.rule,
         mixes_rejected=of_rejected(mixture.members) if isinstance(mixture, Mixture) else "",
         leaves_open=isinstance(mixture, NoMixture) and mixture.leaves_open,
+        open_by=mixture.summary
+        if isinstance(mixture, NoMixture) and mixture.leaves_open and chosen is None
+        else "",
         against_all=""
         if forecasts is None
         else against_all(fitted, forecasts, None if mixture_draws is None else mixture),
@@ -674,7 +682,8 @@ def _summary(answers: Answers) -> list[str]:
         why = f": {LEFT_OPEN}" if answers.leaves_open else ""
         if answers.recommended is not None:
             why = f": {_unmet(best, answers)}"
-        return [f"{asked}: sweep {answers.sweep} has no answer{why}"]
+        told = [f"{answers.open_by[0].upper()}{answers.open_by[1:]}"] if answers.open_by else []
+        return [f"{asked}: sweep {answers.sweep} has no answer{why}", *told]
     words = RULES[answers.rule] if answers.rule is not None else ""
     sizes = (
         f"{_written(allocation.params, _count)} {best.sizes} on "
@@ -886,7 +895,9 @@ def _beyond_seen(repeated: RepeatedAllocation) -> str:
 
 
 def _notes(answers: Answers) -> list[str]:
-    notes = [] if answers.sweep is None else [_of_intervals(answers), _legend(answers)]
+    shown = [answer for answer in answers.laws if answer.law in ANSWERS and answer.allocation]
+    # without a row of the sweep there are no columns and intervals to explain
+    notes = [_of_intervals(answers), _legend(answers)] if shown else []
     notes += _of_counting(answers)
     if answers.card is not None:
         notes.append(
@@ -894,7 +905,7 @@ def _notes(answers: Answers) -> list[str]:
             f"training on one {answers.card} of its peak"
             f"{'' if answers.served_tokens is None else ', without serving'}."
         )
-    if answers.sweep is not None and answers.repeated is None:
+    if shown and answers.repeated is None:
         asked = f"; what more repeats are worth is asked by {answers.by}" if answers.by else ""
         notes.append(f"N and loss are of tokens seen as often as those of these runs{asked}.")
     notes.append(
@@ -960,6 +971,11 @@ def _of_mixture(answers: Answers) -> list[str]:
     ]
     if unmixed:
         notes.append(f"No part of the mixture: {'; '.join(unmixed)}.")
+    notes += [
+        f"The numbers of {_name(answer.law)} come from {pointing(why, answers.refused)}"
+        for answer in answers.laws
+        if (why := answer.by_form) and not answer.left_out
+    ]
     if answers.leaves_open and answers.recommended is not None:
         notes.append(f"No law of the loss is recommended: {LEFT_OPEN}.")
     if answers.mixes_rejected:

@@ -305,6 +305,8 @@ class NoMixture(Section):
     settings: UsedSettings
     refused: str
     """What is missing and what to add, in whole sentences."""
+    summary: str = ""
+    """The same without why single laws have no part, where that stands beside it."""
     leaves_open: bool = False
     """Whether the laws of the set leave the best size open: then none of them by itself is an
     answer, however narrow its interval."""

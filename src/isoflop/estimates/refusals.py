@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from isoflop.approach import IN_PROSE, NAMES
+from isoflop.approach import APPROACHES, IN_PROSE, LAWS, NAMES
 from isoflop.numbers import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isoflop.approach import Approach
+
+ANY: Final = "\0"
+"""Stands for an approach in a reason until it is known how many have it."""
 
 
 def told_once(refused: Mapping[Approach, str]) -> dict[tuple[Approach, ...], str]:
@@ -25,12 +28,17 @@ def told_once(refused: Mapping[Approach, str]) -> dict[tuple[Approach, ...], str
     groups: dict[str, list[Approach]] = {}
     for name, why in refused.items():
         if why:
-            alike = why.replace(f"approach '{name}'", "each approach")
+            alike = why.replace(f"approach '{name}'", ANY)
             groups.setdefault(_without_others(alike, name, refused), []).append(name)
     return {
-        tuple(names): why
-        if len(names) > 1
-        else why.replace("each approach", f"approach '{names[0]}'")
+        tuple(names): why.replace(
+            ANY,
+            f"approach '{names[0]}'"
+            if len(names) == 1
+            else "such a law"
+            if all(name in LAWS or name not in APPROACHES for name in names)
+            else "such an approach",
+        )
         for why, names in groups.items()
     }
 
@@ -53,5 +61,5 @@ def _without_others(why: str, name: Approach | None, refused: Mapping[Approach, 
     for other, reason in refused.items():
         if other != name and reason and reason != why and why.endswith(reason):
             stem = why.removesuffix(reason)
-            return f"{stem}{IN_PROSE[other]} was not fitted, for a reason of its own."
+            return f"{stem}{IN_PROSE[other]} was not fitted, for the reason given with its name."
     return why

@@ -474,11 +474,19 @@ def require_narrow(
     factor, place, c, low, high = max(spans, key=itemgetter(0))
     if factor <= OPEN:
         return
+    where_put = (
+        f"between {low:.2g} and {high:.2g} parameters, a factor of {factor:.2g} where {OPEN:g}"
+        if np.isfinite(factor)
+        else f"at {low:.2g} parameters or more, without bound, where a factor of {OPEN:g}"
+        if low > 0.0
+        else f"anywhere below {high:.2g} parameters, where a factor of {OPEN:g}"
+        if np.isfinite(high)
+        else f"anywhere at all, where a factor of {OPEN:g}"
+    )
     raise OpenSizeError(
         f"{whose} does not determine the best size in sweep {sweep}: at {c:.2g} FLOPs, {place} "
-        f"the data, {means} it between {low:.2g} and {high:.2g} parameters, a factor of "
-        f"{factor:.2g} where {OPEN:g} is the most that is shown. Add sizes on both sides of the "
-        "best at each budget, further budgets, or other seeds of the runs there are."
+        f"the data, {means} it {where_put} is the most that is shown. Add sizes on both sides of "
+        "the best at each budget, further budgets, or other seeds of the runs there are."
     )
 
 
