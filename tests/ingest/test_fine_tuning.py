@@ -137,6 +137,64 @@ def test_lines_that_are_counted_are_no_updates(tmp_path: Path) -> None:
     assert (run["reason"], run["status"], run["tokens"]) == (None, "finished", 1228800.0)
 
 
+STEPS = range(10, 310, 10)
+
+
+def a_fall(step: int) -> float:
+    return round(2 + 8 / step**0.5, 4)
+
+
+def steps_of_swift() -> str:
+    """What ms-swift prints beside its progress bar."""
+    return "".join(
+        f"{{'loss': {a_fall(s)}, 'learning_rate': 1e-4, 'epoch': {s / 300:.4f}, "
+        f"'global_step/max_steps': '{s}/300', 'percentage': '{s / 3:.2f}%'}}\n"
+        for s in STEPS
+    )
+
+
+def banner_of_unsloth() -> str:
+    head = (
+        "   \\\\   /|    Num examples = 38,400 | Num Epochs = 1 | Total steps = 300\n"
+        "\\        /    Data Parallel GPUs = 1 | Total batch size (8 x 16 x 1) = 128\n"
+    )
+    lines = (f"{{'loss': {a_fall(s)}, 'epoch': {s / 300:.4f}}}\n" for s in STEPS)
+    return head + "".join(lines)
+
+
+def swift_on_megatron() -> str:
+    last = {"eval_lm loss": 2.5, "iteration": "300/300"}
+    rows = [
+        {"lm loss": a_fall(s), "iteration": f"{s}/300", "consumed_samples": s * 128} for s in STEPS
+    ]
+    return json_lines([*rows, last])
+
+
+SEQ_LEN = "architecture: {seq_len: 1024}"
+BATCH = "tokens_per_step: 131072"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fact"),
+    [
+        ("a.log", steps_of_swift, BATCH),
+        ("a.log", banner_of_unsloth, SEQ_LEN),
+        ("logging.jsonl", swift_on_megatron, SEQ_LEN),
+    ],
+)
+def test_steps_beside_epochs_are_read(
+    name: str, text: Callable[[], str], fact: str, tmp_path: Path
+) -> None:
+    tables = ingest(tmp_path, {name: text()}, FACTS + f"  {fact}\n")
+    losses = tables.curves.drop_nulls("train_loss")
+    assert losses["step"].to_list() == [*STEPS]
+    assert losses["train_loss"].to_list() == [a_fall(s) for s in STEPS]
+    (run,) = tables.runs.to_dicts()
+    assert (run["tokens"], run["status"]) == (300 * 131072, "finished")
+    if text is swift_on_megatron:
+        assert tables.evals["value"].to_list() == [2.5]
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 @pytest.mark.parametrize("counted", [True, False])
 def test_what_comes_again_is_counted_once(

@@ -96,6 +96,14 @@ def test_lines_are_read_by_the_names_that_tables_have(line: str, tmp_path: Path)
         assert train["tokens"][-1] == float(last)
 
 
+@pytest.mark.parametrize("before", ["", "2026-11-01 10:00:10,123 INFO train.py:88 "])
+def test_thousands_marks_make_no_table_of_a_log(before: str, tmp_path: Path) -> None:
+    lines = (f"{before}Step: {s} | Loss: {loss(s)} | Tokens: {s},720\n" for s in STEPS)
+    train = read("".join(lines), tmp_path).records.filter(kind="train")
+    assert train["step"].to_list() == list(STEPS)
+    assert train["tokens"][-1] == 390_720
+
+
 REFUSED = {
     "step {s} loss {l} ({l})": "several losses, 'loss', 'loss in brackets'",
     "step {s} loss {l} aux_loss 0.01": "several losses, 'loss', 'aux_loss'",

@@ -73,6 +73,16 @@ def test_every_tensor_rank_s_copy_of_learned_positions_is_counted_once(
     assert run["params_total"] == BODY + EMBEDDING + 2 * positions
 
 
+def test_a_logger_s_prefix_hides_no_argument_and_two_times_are_one(tmp_path: Path) -> None:
+    """What Primus prints: a prefix of all lines, and times with their mean behind a slash."""
+    total = BODY + EMBEDDING + GAINS
+    text = megatron({"(0, 0)": total}, (1, 1)).replace("(ms): 9.0 |", "(ms): 9.0/8.5 |")
+    before = "[20260601 10:00:00][rank-7/8][INFO ] [----------training.py:1234] : "
+    run = run_of(tmp_path, "".join(f"{before}{line}\n" for line in text.splitlines()))
+    assert (run["params_total"], run["params_total_source"]) == (total, "log")
+    assert (run["tokens"], run["schedule_kind"]) == (4 * 4 * 128, "cosine")
+
+
 @pytest.mark.parametrize("untied", ["False", "True", None])
 def test_a_last_stage_s_copy_of_a_tied_embedding_is_counted_once(
     untied: str | None, tmp_path: Path

@@ -1,7 +1,8 @@
 """What the HF Trainer prints: `{'loss': 2.163, 'learning_rate': 9.9e-05, 'epoch': 0.36}`.
 
 Version 5 quotes the numbers, to four digits. A line has no step: it follows from the epoch where
-the header is there (`Total optimization steps`, `Num Epochs`), and points are counted in their
+the header is there (`Total optimization steps`, `Num Epochs`; Unsloth's banner), ms-swift's have
+`global_step/max_steps`, and points are counted in their
 order where lines tell tokens (TRL, or `include_num_input_tokens_seen`; its evaluations do not).
 The loss is the mean since the last line; `train_loss` at the end is the mean of the whole run, and
 no record: it says that what follows is another run.
@@ -30,12 +31,12 @@ from isoflop.ingest.words.names import evaluated, tokens_seen
 from isoflop.ingest.words.numbers import LARGEST_STEP, finite, number, step_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 7
+VERSION = 8
 COUNTER: Final = names.COUNTER
 STEPS_REPEAT: Final = True
 """Lines of several updates may have one epoch, of which two digits are printed."""
@@ -44,10 +45,11 @@ _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
 _HEADER: Final = (
     (re.compile(r"Number of trainable parameters = ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
-    (re.compile(r"Total train batch size \([^)]*\) = ([0-9]+(?:,[0-9]{3})*)"), "batch"),
-    (re.compile(r"Total optimization steps = ([0-9]+(?:,[0-9]{3})*)"), "schedule.steps"),
+    (re.compile(r"Total (?:train )?batch size \([^)]*\) = ([0-9]+(?:,[0-9]{3})*)"), "batch"),
+    (re.compile(r"Total (?:optimization )?steps = ([0-9]+(?:,[0-9]{3})*)"), "schedule.steps"),
     (re.compile(r"Num Epochs = ([0-9]+(?:,[0-9]{3})*)"), "epochs"),
 )
+_STEP_OF: Final = re.compile(r"([0-9]+)/([0-9]+)")
 _CRASHED: Final = ("Traceback (most recent call last)", "CUDA out of memory")
 
 
@@ -137,14 +139,14 @@ class _Steps:
 
     Attributes
     ----------
-    header : what the lines before training told.
+    header : what the lines before training told; takes the length that each line tells.
     points : training lines of the run so far.
     counted : whether some line has told its tokens.
     ended : whether the run has, so that the next training line is another one's.
     are_lines : whether a step that it gave counts lines, since nothing tells updates.
     """
 
-    header: Mapping[str, Any]
+    header: MutableMapping[str, Any]
     points: int = 0
     counted: bool = False
     ended: bool = False
@@ -165,6 +167,9 @@ class _Steps:
         self.counted |= tokens_seen(pairs) is not None
         epoch = finite(pairs.get("epoch"))
         total, epochs = self.header.get("schedule.steps"), self.header.get("epochs")
+        if (match := _STEP_OF.fullmatch(pairs.get("global_step/max_steps", ""))) is not None:
+            self.header.setdefault("schedule.steps", finite(match[2]) or None)
+            return step_number(match[1])
         if (step := step_number(pairs.get("step"))) is not None:
             return step
         if epoch is not None and total and epochs:

@@ -33,7 +33,7 @@ from isoflop.ingest.words.numbers import number, step_number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 13
+VERSION = 14
 COUNTS_ALL_RANKS = True
 """`consumed samples` are those of the global batch on every rank that prints them."""
 
@@ -42,7 +42,8 @@ _VALID = re.compile(
     r"(?P<kind>valid(?:ation)?|test)(?:-(?P<named>\S+))? (?:loss|results) at (?:iteration )?"
     r"(?P<step>[0-9]+)(?: on (?P<of>validation|test) set)?[^|]*\|(?P<pairs>.*)"
 )
-_ARGUMENT = re.compile(r"^(?:\[[^\]]*\]:?|[0-9]+:)?\s+(\w+) \.{3,} ?(.*)$")
+_ARGUMENT = re.compile(r"(?:^|[\]:])\s+(\w+) \.{3,} ?(.*)$")
+"""Behind whatever loggers and launchers write before a line."""
 _ORIGIN = re.compile(r"\.*(?:default|updated)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
 _ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
@@ -173,7 +174,7 @@ class Reader:
             self._facts.setdefault("params.total", (number(match[1]) or 0.0) * 1e9)
         elif match := _VOCABULARY.search(line):
             self._facts["architecture.vocab_size"] = number(match[1])
-        elif match := _ARGUMENT.match(line.rstrip("\n")):
+        elif match := _ARGUMENT.search(line.rstrip("\n")):
             self._arguments[match[1]] = _ORIGIN.sub("", match[2].strip())
 
     def _values(self) -> dict[str, Any]:
@@ -252,7 +253,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 def _point(step: int, pairs: Mapping[str, str]) -> Event:
     """Turn a line's pairs into a point; a skipped update has no loss."""
-    values = {name: number(pairs[name]) if name in pairs else None for name in _NUMBERS}
+    values = {name: _first(pairs[name]) if name in pairs else None for name in _NUMBERS}
     if any(values[name] is None for name in _NUMBERS if name in pairs):
         return Unread()
     seconds = values["elapsed time per iteration (s)"]
@@ -268,6 +269,12 @@ def _point(step: int, pairs: Mapping[str, str]) -> Event:
         grad_norm=values["grad norm"],
         step_seconds=seconds,
     )
+
+
+def _first(text: str) -> float | None:
+    """Read a value, which some forks print before a mean of it: `13372.8/13364.7`."""
+    value, slash, mean = text.partition("/")
+    return number(value) if not slash or number(mean) is not None else None
 
 
 _NUMBERS: Final = (

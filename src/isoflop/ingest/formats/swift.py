@@ -1,6 +1,7 @@
 """logging.jsonl of ms-swift: `{"loss": 7.39, ..., "global_step/max_steps": "1/20"}`.
 
-The step is a text. The last line tells the state of the whole, and is no record. The loss is the
+On Megatron the step is `"iteration": "1/20"`, and the loss may be called `lm loss`. The step is a
+text. The last line tells the state of the whole, and is no record. The loss is the
 mean since the last line.
 """
 
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 4
+VERSION = 5
 COUNTER: Final = names.COUNTER
 
+_STEPS: Final = ("global_step/max_steps", "iteration")
 _STEP: Final = re.compile(r"([0-9]+)/([0-9]+)")
 
 
@@ -34,7 +36,8 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
         if isinstance(record, Unread | Truncated):
             yield record
             continue
-        match = _STEP.fullmatch(str(record.get("global_step/max_steps", "")))
+        at = next((record[name] for name in _STEPS if name in record), "")
+        match = _STEP.fullmatch(str(at))
         step = step_number(match[1]) if match else None
         if match is None or step is None:
             continue
@@ -42,18 +45,20 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
             told = match[2]
             units = {"loss_unit": "nats_per_token", "loss_kind": "interval_mean"}
             yield Facts(facts_of({**units, "schedule.steps": finite(told) or None}))
-        tokens = tokens_seen(record)
-        if (loss := number(record.get("loss"))) is not None:
+        tokens, samples = tokens_seen(record), finite(record.get("consumed_samples"))
+        cells = {name.replace("lm loss", "loss"): cell for name, cell in record.items()}
+        if (loss := number(cells.get("loss"))) is not None:
             yield Point(
                 step,
                 tokens=tokens,
+                samples=samples,
                 train_loss=loss,
                 lr=number(record.get("learning_rate")),
                 grad_norm=number(record.get("grad_norm")),
                 epoch=finite(record.get("epoch")),
             )
-        for name, cell in record.items():
+        for name, cell in cells.items():
             told_of = evaluated(name)
             if told_of is not None and (value := number(cell)) is not None:
                 eval_set, metric = told_of
-                yield Evaluation(step, eval_set, value, metric, tokens=tokens)
+                yield Evaluation(step, eval_set, value, metric, tokens=tokens, samples=samples)

@@ -80,9 +80,17 @@ def _rows_of_a_table(text: str) -> int:
     except csv.Error:
         return 0
     bare = re.sub(r'"[^"\n]*"', "", head)
-    named = any(re.search(r"[A-Za-z]", name) for name in names)
+    named = any(re.search(r"[A-Za-z]", name) for name in names) and not _is_logged(head)
     plain = not re.search(r"[:=|]", bare) or len(cells) == len(names) >= LEAST_CELLS
     return int(named and plain and any(map(is_number, cells)))
+
+
+_LOGGED_AT: Final = re.compile(r"\W*[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")
+
+
+def _is_logged(head: str) -> bool:
+    """Tell a line of a log, whose thousands marks part no cells, from the names of columns."""
+    return _LOGGED_AT.match(head) is not None or form_of(head).is_record
 
 
 def _has_log_history(text: str) -> int:
@@ -354,8 +362,8 @@ PATTERNS: Final = (
     ),
     Pattern(
         "swift",
-        words=("global_step/max_steps",),
-        line=re.compile(r'"global_step/max_steps": "[0-9]+/[0-9]+"'),
+        words=("global_step/max_steps", '"iteration": "'),
+        line=re.compile(r'"(?:global_step/max_steps|iteration)": "[0-9]+/[0-9]+"'),
     ),
     Pattern(
         "levanter",

@@ -580,14 +580,15 @@ def evaluated(name: str) -> tuple[str, str] | None:
 def tokens_seen(record: Mapping[str, Any]) -> float | None:
     """Give the tokens so far by a record of the HF Trainer or of what is built on it; None: none.
 
-    TRL counts them always, as `num_tokens`; others where `COUNTER` is set.
+    TRL counts them always, as `num_tokens`, and axolotl, as `tokens/total`; others where `COUNTER`
+    is set.
     """
     return next((finite(record[name]) for name in _SEEN if name in record), None)
 
 
 COUNTER: Final = "include_num_input_tokens_seen: true"
 """The setting of the HF Trainer by which it counts tokens."""
-_SEEN: Final = ("num_input_tokens_seen", "num_tokens")
+_SEEN: Final = ("num_input_tokens_seen", "num_tokens", "tokens/total")
 _EVALUATED: Final = {"loss": "loss", "bpb": "bits_per_byte", "bits_per_byte": "bits_per_byte"}
 
 
