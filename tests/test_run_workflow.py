@@ -351,6 +351,30 @@ def test_a_time_limit_ends_snakemake_and_waits_for_it(out: Path) -> None:
     assert build(out, [], io.StringIO()) == "False\n"
 
 
+def test_a_time_limit_ends_jobs_that_snakemake_waits_for(out: Path) -> None:
+    """A job went on for 25 s, and Snakemake with it."""
+    waits = (
+        "import pathlib, signal, subprocess, sys\n"
+        "job = subprocess.Popen(['sh', '-c', 'sleep 60; true'])\n"
+        f"ended = pathlib.Path({str(out / 'ended')!r})\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "print(1, flush=True)\n"
+        "ended.write_text(str(job.wait()))\n"
+        "sys.exit(1)\n"
+    )
+    code = (
+        "import io; from isoflop import run_workflow\n"
+        f"run_workflow._snakemake = lambda _: [sys.executable, '-c', {waits!r}]\n"
+        "run_workflow.Progress.read = lambda *_: print('has it', flush=True)\n"
+        "run_workflow.build(Path(sys.argv[1]), [], io.StringIO())"
+    )
+    with holding(code, out) as starter:
+        starter.terminate()
+        assert starter.wait(timeout=30) == 1
+    assert (out / "ended").read_text() == str(-signal.SIGTERM)
+    assert build(out, [], io.StringIO()) == "False\n"
+
+
 def test_without_file_locks_nothing_is_unlocked(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell there whether the lock is of a living build or of a killed one."""
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
@@ -247,8 +247,9 @@ def build(out: Path, arguments: Sequence[str], screen: TextIO) -> str:
 
 @contextmanager
 def _ended_with(process: subprocess.Popen[str]) -> Iterator[list[int]]:
-    """Hand SIGTERM on to Snakemake, and stay to read what it writes until it has ended.
+    """Hand SIGTERM on to Snakemake and its jobs, and stay to read what it writes until its end.
 
+    Snakemake lets its jobs end, which may take minutes, and removes what a failed one wrote.
     Without a reader it may hang in what it has to say, with the folder's lock. A time limit sends
     the signal to both.
 
@@ -260,7 +261,11 @@ def _ended_with(process: subprocess.Popen[str]) -> Iterator[list[int]]:
 
     def hand_on(number: int, _: object) -> None:
         came.append(number)
+        jobs = _descendants(process.pid)
         process.terminate()
+        for job in jobs:
+            with suppress(OSError):  # ended by itself
+                os.kill(job, signal.SIGTERM)
 
     try:
         before = signal.signal(signal.SIGTERM, hand_on)
@@ -271,6 +276,24 @@ def _ended_with(process: subprocess.Popen[str]) -> Iterator[list[int]]:
         yield came
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _descendants(pid: int) -> list[int]:
+    """List the processes that one has started, and those that these have; none without `ps`."""
+    try:
+        listed = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607  wherever a system has it
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    known = [pid]
+    for parent in known:  # which grows
+        known += [child for child, its in pairs if its == parent]
+    return known[1:]
 
 
 def dry(out: Path, arguments: Sequence[str]) -> str:
