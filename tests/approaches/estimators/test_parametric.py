@@ -197,10 +197,29 @@ def test_objectives_and_ties_recover_a_law(objective: str, exponents: str) -> No
 def test_a_vanished_term_is_said(law: ChinchillaLaw) -> None:
     design = isoflop_design(law, (1e17, 1e18, 1e19), points=1)
     data = simulate(law, design, noise=0.0, rng=np.random.default_rng(0))
-    flat = replace(data, loss=law.loss(data.params, data.tokens) - law.E)
+    flat = replace(data, loss=law.loss(data.params, data.tokens) - law.E - 0.05)
     fitted = fit_parametric(flat, COARSE)
+    assert fitted.parameters[0] == 0.0
     assert fitted.diagnostics().account.bounds_hit == ["E"]
-    assert any("E ended at its bound" in text for text in fitted.cautions())
+    assert any("E is zero at the optimum" in text for text in fitted.cautions())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_resamples_without_a_floor_are_solved(law: ChinchillaLaw, seed: int) -> None:
+    """In log E they crawled down an endless valley, and drew a from wherever 500 steps ended."""
+    design = isoflop_design(law, (1e17, 1e18, 1e19), points=1)
+    data = simulate(law, design, noise=0.0, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    flat = (law.loss(data.params, data.tokens) - law.E) * np.exp(
+        0.01 * rng.normal(size=len(data.loss))
+    )
+    fitted = fit_parametric(replace(data, loss=flat), COARSE)
+    problems = fitted.problems(
+        resample(fitted, BootstrapSettings(draws=200, interval="percentile"))
+    )
+    solution = fitted.objective.solve(problems)
+    assert solution.converged.all()
+    assert (solution.theta[:, 0] == 0.0).sum() >= 10
 
 
 def test_one_size_is_refused(sweep: Observations) -> None:

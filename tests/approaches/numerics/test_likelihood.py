@@ -133,7 +133,7 @@ def test_derivatives_are_exact(epoch240: Observations) -> None:
     law = CentredLaw.of(epoch240.params, epoch240.tokens, tied=False)
     log_loss = np.log(epoch240.loss)[None]
     weights = np.random.default_rng(0).integers(0, 3, (1, 240)).astype(float)
-    start = np.array([[0.6, -1.2, -1.1, 0.4, 0.3]])
+    start = np.array([[1.8, -1.2, -1.1, 0.4, 0.3]])
     posed = FreeScale.of(Problems(law.model, log_loss, weights, start, 1.0, *law.bounds()), 0.8)
 
     def value(theta: np.ndarray, which: int) -> np.ndarray:
@@ -151,7 +151,7 @@ def test_a_prior_counts_once_beside_a_free_scale(law: ChinchillaLaw) -> None:
     data = simulate(law, design, noise=0.004, rng=np.random.default_rng(1))
     centred = CentredLaw.of(data.params, data.tokens, tied=False)
     log_loss = np.log(data.loss)[None]
-    start = np.array([[0.6, -1.2, -1.1, 0.4, 0.3]])
+    start = np.array([[1.8, -1.2, -1.1, 0.4, 0.3]])
     prior = LogPrior((3,), np.log([0.3]), np.array([0.2]))
     with_it, without = (
         FreeScale.of(

@@ -24,6 +24,7 @@ X = RNG.normal(size=(2, 30))
 MODELS = {
     "free": SumOfPowers((Term(0), Term(1, 3, 0), Term(2, 4, 1)), X, 5),
     "tied": SumOfPowers((Term(0), Term(1, 3, 0), Term(2, 3, 1)), X, 4),
+    "floor": SumOfPowers((Term(0, is_linear=True), Term(1, 3, 0), Term(2, 4, 1)), X, 5),
     "no constant": SumOfPowers((Term(0, 2, 0), Term(1, 3, 1)), X, 4),
     "kaplan": JointLaw(X[0], X[1]),
 }
@@ -31,10 +32,13 @@ EVERY = pytest.mark.parametrize("name", list(MODELS))
 
 
 def start(name: str, rows: int) -> np.ndarray:
-    n = {"free": 5, "tied": 4, "no constant": 4, "kaplan": 4}[name]
-    return np.concatenate(
+    n = {"free": 5, "floor": 5, "tied": 4, "no constant": 4, "kaplan": 4}[name]
+    theta = np.concatenate(
         [RNG.normal(-0.5, 0.3, (rows, n // 2 + n % 2)), RNG.uniform(0.2, 0.6, (rows, n // 2))], 1
     )
+    if name == "floor":
+        theta[:, 0] = np.exp(theta[:, 0])
+    return theta
 
 
 @EVERY

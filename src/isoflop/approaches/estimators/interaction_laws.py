@@ -176,16 +176,7 @@ class LawFit(MultistartFit):
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of mixed counting and of misfit."""
         cautions = prior_cautions(self.settings)
-        cautions += [
-            f"{name} ended at its bound: the sweep does not determine it."
-            for name in self.bounds_hit()
-            if name != "E"
-        ]
-        if "E" in self.bounds_hit():
-            cautions.append(
-                "E is zero at the optimum: on these runs the loss has no floor that this law could "
-                "tell, as in Kaplan et al. (2020), and its losses far beyond the data fall to zero."
-            )
+        cautions += self.bound_cautions()
         cautions += self.counting_cautions()
         return [*cautions, *self._turns(), *misfit_cautions(*self.misfit)]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LOG_TERMS: Final = (-3.0, -0.7)
-"""Logs of the terms at the centre of the data from which a hypothesis is solved."""
+"""Logs of E and of the terms at the centre of the data from which a hypothesis is solved."""
 
 
 def likelihood_ratios(
@@ -58,18 +58,18 @@ def likelihood_ratios(
         CentredLaw.of(observations.params, observations.tokens, tied=tied) for tied in (False, True)
     )
     log_loss = np.log(observations.loss)[None]
-    logs = np.array(list(product(LOG_TERMS, repeat=3)))
+    terms = np.array(list(product(np.exp(LOG_TERMS), LOG_TERMS, LOG_TERMS)))
 
     def best(law: CentredLaw, starts: Floats, fixed: slice = slice(0)) -> tuple[float, Floats]:
         return _best(_problems(law, log_loss, starts, fixed), delta)
 
-    hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), logs)))}
+    hypotheses = {("parity", ""): (1, best(tied, _around(tied.from_hoffmann(_row(near)), terms)))}
     for name, reference in published.items():
         constants = law.from_hoffmann(_row(reference))
         hypotheses["constants", name] = (5, best(law, constants, fixed=slice(0, 5)))
         hypotheses["exponents", name] = (
             2,
-            best(law, _around(constants, logs), fixed=slice(ALPHA, 5)),
+            best(law, _around(constants, terms), fixed=slice(ALPHA, 5)),
         )
     # the free fit starts from the hypotheses too: no ratio is negative for want of a start
     starts = [theta[:, [*range(ALPHA), ALPHA, -2]] for _, (_, theta) in hypotheses.values()]
@@ -122,14 +122,15 @@ def _test(statistic: float, degrees: int) -> LikelihoodTest:
 
 
 def _row(law: ChinchillaLaw) -> Floats:
-    log_terms = np.log([law.E, law.A, law.B])
+    with np.errstate(divide="ignore"):  # E may be 0
+        log_terms = np.log([law.E, law.A, law.B])
     return np.array([[*log_terms, law.alpha, law.beta]])
 
 
-def _around(theta: Floats, log_terms: Floats) -> Floats:
+def _around(theta: Floats, terms: Floats) -> Floats:
     """Start from a law, and with its exponents from other sizes of the terms."""
-    far = np.repeat(theta, len(log_terms), axis=0)
-    far[:, :ALPHA] = log_terms
+    far = np.repeat(theta, len(terms), axis=0)
+    far[:, :ALPHA] = terms
     return np.concatenate([theta, far])
 
 

@@ -337,6 +337,20 @@ class MultistartFit(LossLawFit):
         """Name the parameters that ended at a bound."""
         return bounds_hit(self.solved_names, self.theta[0], *self.centred.bounds())
 
+    def bound_cautions(self) -> list[str]:
+        """Say which parameters ended at a bound, and what E = 0 means."""
+        cautions = [
+            f"{name} ended at its bound: the sweep does not determine it."
+            for name in self.bounds_hit()
+            if name != "E"
+        ]
+        if "E" in self.bounds_hit():
+            cautions.append(
+                "E is zero at the optimum: on these runs the loss has no floor that this law could "
+                "tell, as in Kaplan et al. (2020), and its losses far beyond the data fall to zero."
+            )
+        return cautions
+
     @property
     def solved_names(self) -> tuple[str, ...]:
         """Name the free parameters in the solver's order."""

@@ -112,10 +112,7 @@ class ParametricFit(MultistartFit):
     def cautions(self) -> list[str]:
         """Warn of vanished terms, of drifting residuals, of mixed counting and of misfit."""
         cautions = prior_cautions(self.settings)
-        cautions += [
-            f"{name} ended at its bound: the sweep does not determine it."
-            for name in self.bounds_hit()
-        ]
+        cautions += self.bound_cautions()
         cautions += [
             f"The residuals drift with {name} (p = {trend.p_value:.1g}): the law does not have "
             "the shape of these data, and extrapolation carries the drift on."

@@ -1,4 +1,8 @@
-"""Laws that are sums of power laws: log L = log sum_k exp(u_k), each u_k linear in parameters."""
+"""Laws that are sums of power laws: log L = log sum_k exp(u_k), each u_k linear in parameters.
+
+A constant may be a parameter itself in place of its log. E = 0 is then a place like any other; in
+log E an optimum there lies infinitely far down a bent valley, and hundreds of steps end nowhere.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,17 @@ class Term:
     coefficient : index of its log.
     exponent : index of the exponent; None for a constant.
     covariate : index of the row of x.
+    is_linear : whether a constant's parameter is the constant, not its log.
     """
 
     coefficient: int
     exponent: int | None = None
     covariate: int = 0
+    is_linear: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_linear and self.exponent is not None:
+            raise ValueError("only a constant can be linear: a power law's coefficient is a log")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,15 +60,21 @@ class SumOfPowers:
     n_parameters: int
 
     def value(self, theta: Floats) -> tuple[Floats, list[Floats]]:
-        """Give log L, and each term's share of L for the derivatives."""
-        shares = [self._term(term, theta) for term in self.terms]
-        total = reduce(np.add, shares)
+        """Give log L, and for the derivatives each term's in its coefficient, over L."""
+        values = [self._term(term, theta) for term in self.terms]
+        total = reduce(np.add, values)
         inverse = 1.0 / total
-        return np.log(total), [share * inverse for share in shares]
+        shares = [
+            inverse if term.is_linear else value * inverse
+            for term, value in zip(self.terms, values, strict=True)
+        ]
+        return np.log(total), shares
 
     def _term(self, term: Term, theta: Floats) -> Floats:
         """Evaluate one power law, (problems, points); (problems, 1) for a constant."""
         power: Floats = theta[:, term.coefficient, None]
+        if term.is_linear:
+            return power
         if term.exponent is not None:
             power = power - theta[:, term.exponent, None] * self.x[term.covariate]
         return np.asarray(np.exp(power))
@@ -79,7 +95,8 @@ class SumOfPowers:
 
         With p_k the shares and z_k the gradient of u_k, the gradient of log L is J = sum_k p_k z_k
         and its Hessian sum_k p_k z_k z_k' - J J'. So the Hessian asked for is
-        sum_kl Z_k' diag((curvature - slope) p_k p_l + [k = l] slope p_k) Z_l.
+        sum_kl Z_k' diag((curvature - slope) p_k p_l + [k = l] slope p_k) Z_l. Of a linear constant
+        1/L takes the place of p_k, and there is no second term.
         """
         n, p = len(slope), self.n_parameters
         gradient, hessian = np.zeros((p, n)), np.zeros((p, p, n))
@@ -92,7 +109,7 @@ class SumOfPowers:
             np.multiply(rest, share, out=scaled)
             for other in range(k, len(state)):
                 np.multiply(scaled, state[other], out=product)
-                if other == k:
+                if other == k and not self.terms[k].is_linear:
                     product += pull
                 for i, j, z in self._pairs[k, other]:
                     moment = np.vecdot(product, z)
