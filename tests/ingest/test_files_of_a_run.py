@@ -1135,6 +1135,44 @@ def test_a_moving_average_of_a_log_is_no_run(share: float, tmp_path: Path) -> No
         assert len(ends(read(tmp_path / str(seed), there))) == runs
 
 
+AVERAGES: dict[str, Callable[[list[float]], list[float | None]]] = {
+    "debiased": lambda losses: [
+        sum(0.9 ** (place - at) * each for at, each in enumerate(losses[: place + 1]))
+        * 0.1
+        / (1 - 0.9 ** (place + 1))
+        for place in range(len(losses))
+    ],
+    "rolling": lambda losses: [
+        sum(losses[place - 4 : place + 1]) / 5 if place >= 4 else None
+        for place in range(len(losses))
+    ],
+    "growing": lambda losses: [
+        sum(losses[max(place - 4, 0) : place + 1]) / min(place + 1, 5)
+        for place in range(len(losses))
+    ],
+    "centred": lambda losses: [
+        sum(losses[place - 2 : place + 3]) / 5 if 2 <= place < len(losses) - 2 else None
+        for place in range(len(losses))
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", AVERAGES)
+def test_an_average_of_a_log_is_no_run(kind: str, tmp_path: Path) -> None:
+    """As pandas and the pages of trackers make them; they were second runs without a word."""
+    files = {"a/log.csv": csv(noisy(5e7, 0))}
+    for seed, runs in ((0, 1), (1, 2)):
+        lines = noisy(5e7, seed)
+        means = AVERAGES[kind]([row["train_loss"] for row in lines])
+        kept = [
+            row | {"train_loss": round(mean, 5)}
+            for row, mean in zip(lines, means, strict=True)
+            if mean is not None
+        ]
+        there = files | {"plots/x_smoothed.csv": csv(kept)}
+        assert len(ends(read(tmp_path / str(seed), there))) == runs
+
+
 def test_a_copy_of_some_lines_is_no_run(tmp_path: Path) -> None:
     files = {"a.csv": csv(rows(5e7)), "a_small.csv": csv(rows(5e7)[::5]), "b.csv": csv(rows(2.5e7))}
     tables = read(tmp_path, files)

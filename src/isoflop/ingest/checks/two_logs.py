@@ -50,6 +50,8 @@ SMOOTHED: Final = 20
 """Steps from which a moving average is told by what it goes along with."""
 MOST_SHARE: Final = 0.95
 """Share of a new loss in a moving average beyond which it is hardly one."""
+WEIGHTS: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+"""Weights of the past that pages of trackers are mostly set to."""
 CLEAR: Final = 3.0
 """Times by which moves of an average are larger than the rounding that they may differ by."""
 _HALF: Final = 0.51
@@ -113,7 +115,9 @@ def _copied(
     )), 0)  # fmt: skip
     if not steps:
         smooth = _smoother(curves[first], curves[second])
-        return None if smooth is None else (pair[smooth], pair[1 - smooth], curves[first].height)
+        if smooth is None:
+            return None
+        return pair[smooth], pair[1 - smooth], curves[pair[smooth]].height
     # up to its next line it has all of the other's stretch: not so a run that stopped
     interval = _span(curves[few]) / max(curves[few].height - 1, 1)
     has_less = curves[few].height < curves[many].height or units[few] > units[many]
@@ -123,26 +127,73 @@ def _copied(
 
 
 def _smoother(first: pl.DataFrame, second: pl.DataFrame) -> int | None:
-    """Tell which of two curves is the other one's moving average, as plots have; None: neither.
-
-    Each value of such an average is so far from the last as a share of the distance of the new loss
-    from there, the same share at all steps, to the digits that are printed.
-    """
-    if first.height != second.height or first.height < SMOOTHED:
+    """Tell which of two curves is the other one's average, as plots have; None: neither."""
+    if min(first.height, second.height) < SMOOTHED:
         return None
-    if not first["step"].equals(second["step"]):
-        return None
-    both = [curve["train_loss"].to_numpy() for curve in (first, second)]
-    for place, (smooth, raw) in enumerate((both, both[::-1])):
-        moves, apart = np.diff(smooth), raw[1:] - smooth[:-1]
-        square = float(apart @ apart)
-        share = float(moves @ apart) / square if square else 0.0
-        rounding = _HALF * (2 * _place(smooth) + _place(raw)) + SINGLE * float(abs(raw).max())
-        moved = share * float(np.std(apart))
-        is_exact = float(abs(moves - share * apart).max()) <= rounding
-        if 0.0 < share < MOST_SHARE and moved > CLEAR * rounding and is_exact:
+    for place, (smooth, raw) in enumerate(((first, second), (second, first))):
+        steps = raw["step"].to_numpy()
+        begin = int(np.searchsorted(steps, smooth["step"][0]))
+        if not np.array_equal(steps[begin : begin + smooth.height], smooth["step"].to_numpy()):
+            continue
+        averages, losses = smooth["train_loss"].to_numpy(), raw["train_loss"].to_numpy()
+        here = losses[begin : begin + smooth.height]
+        if _is_moving_average(averages, here) or _is_of_windows(averages, losses, begin):
             return place
     return None
+
+
+def _is_moving_average(smooth: _Losses, raw: _Losses) -> bool:
+    """Tell the average of a weight of the past, as pages of trackers draw it, too.
+
+    Each value is so far from the last as a share of the distance of the new loss from there, the
+    same share at all steps, to the digits that are printed; or so it is once the weight that the
+    beginning lacks is put back.
+    """
+    rounding = _HALF * (2 * _place(smooth) + _place(raw)) + SINGLE * float(abs(raw).max())
+    apart = raw[1:] - smooth[:-1]
+    square = float(apart @ apart)
+    share = float(np.diff(smooth) @ apart) / square if square else 0.0
+    count = np.arange(1, len(smooth) + 1)
+    for weight in (1.0 - share, *WEIGHTS):
+        for lacking in (np.ones(len(smooth)), 1.0 - weight**count):
+            sums = smooth * lacking
+            moves, due = sums[1:] - weight * sums[:-1], (1.0 - weight) * raw[1:]
+            moved = (1.0 - weight) * float(np.std(apart))
+            if (
+                1.0 - MOST_SHARE < weight < 1.0
+                and moved > CLEAR * rounding
+                and float(abs(moves - due).max()) <= rounding
+            ):
+                return True
+    return False
+
+
+def _is_of_windows(smooth: _Losses, raw: _Losses, begin: int) -> bool:
+    """Tell the mean of a window of losses, which ends or has its middle at each step.
+
+    Parameters
+    ----------
+    raw : all losses; the first average stands at that of `begin`.
+    """
+    rounding = _HALF * (_place(smooth) + _place(raw)) + SINGLE * float(abs(raw).max())
+    if float(np.std(raw[begin : begin + len(smooth)] - smooth)) <= CLEAR * rounding:
+        return False
+    sums = np.concatenate([[0.0], np.cumsum(raw)])
+    if not begin:  # a window that grows to its length
+        means = sums[1:] / np.arange(1, len(raw) + 1)
+        off = abs(smooth - means[: len(smooth)]) > rounding
+        begin = int(off.argmax()) - 1 if off.any() else len(smooth) - 1
+        if begin < 1 or begin == len(smooth) - 1:
+            return False
+        smooth = smooth[begin:]
+    for behind in (0, begin, begin - 1):
+        length = begin + behind + 1
+        means = (sums[length:] - sums[:-length]) / length
+        if length > 1 and len(means) >= len(smooth):
+            apart = abs(means[: len(smooth)] - smooth)
+            if float(apart.max()) <= rounding:
+                return True
+    return False
 
 
 def is_copy(run: Run, other: Run) -> bool:
