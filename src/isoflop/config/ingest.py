@@ -55,6 +55,8 @@ class GatesSettings(Section):
     high_loss: AtMost = AtMost(action="exclude", most=6.0)
     """Final loss [nat/token] of a run with more than 10 tokens per parameter. A run that passes
     `trend` is told of and not left out, where most of that trend's runs end below."""
+    beyond_vocabularies: AtMost = AtMost(action="exclude", most=15.0)
+    """Final loss [nat/token]: ln V of three million tokens, which no vocabulary has."""
     low_start: AtLeast = AtLeast(action="warn", least=0.69)
     """First training loss [nat/token] of a log that begins within the first fiftieth of its steps:
     a model that is not trained yet has ln V, and ln 2 or more."""

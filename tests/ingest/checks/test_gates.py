@@ -66,7 +66,8 @@ def test_a_good_run_passes_every_check_that_can_be_made_of_it(tmp_path: Path) ->
     tables = ingest(tmp_path / "s", {"a.jsonl": jsonl(run_lines("a", steps=100))})
     assert set(tables.gates["verdict"]) == {"passed"}
     assert set(tables.gates["check"]) == {
-        "uniform_guess", "low_start", "duplicate", "impossible_loss", "train_eval_gap",
+        "uniform_guess", "beyond_vocabularies", "low_start", "duplicate", "impossible_loss",
+        "train_eval_gap",
         "loss_rises", "spikes", "tokens_fall", "tokens_still", "tokens_per_step",
         "tokens_per_param",
         "flops_ratio", "params_of_shape",
@@ -633,6 +634,15 @@ def test_a_high_loss_on_the_sweeps_trend_is_that_of_a_small_model(tmp_path: Path
     reason = row(tables.runs, "run", "r10")["reason"]
     assert "check high_loss" in reason
     assert "check trend" in reason
+
+
+@pytest.mark.parametrize("times", [8.0, 1024.0])
+def test_a_loss_that_no_vocabulary_has_is_left_out(tmp_path: Path, times: float) -> None:
+    """Sums over tokens or accumulation steps passed as nats where all runs had them, and no V."""
+    with pytest.raises(EmptySweepError, match="above ln V of any vocabulary"):
+        of_table(tmp_path / "s", table([times * loss for loss in noisy(40)]))
+    tables = of_table(tmp_path / "one", table(noisy(40)))
+    assert verdict(tables, "beyond_vocabularies") == "passed"
 
 
 @pytest.mark.parametrize("shift", [2.2, 3.0])

@@ -164,6 +164,18 @@ def _high_loss(run: Measured) -> Finding | None:
     )
 
 
+def _beyond_vocabularies(run: Measured) -> Finding | None:
+    if run.final is None:
+        return None
+    return Finding(
+        run.final,
+        f"final loss {run.final:.6g} nats, which is above ln V of any vocabulary: a sum over the "
+        f"tokens of a sequence or a batch, or over accumulation steps, or a perplexity? Then say "
+        f"loss_unit in {side.SIDECAR}, or map the loss of a table as a formula, such as "
+        f"'\"loss\" / <tokens>'",
+    )
+
+
 def _low_start(run: Measured) -> Finding | None:
     first, step, last = (run.curve[name] for name in ("first_train", "first_step", "last_step"))
     # a cooldown begins at a trained model
@@ -560,6 +572,9 @@ CHECKS: Final = (
           "the cross-entropy of a uniform guess", _of_each(_uniform_guess)),
     Check("high_loss", "final loss of a run with D > 10 N", "nat/token",
           "20 of 81 histories of OLMo's ladder end at 9.1 to 9.6 nats", _of_each(_high_loss)),
+    Check("beyond_vocabularies", "final loss", "nat/token",
+          "the cross-entropy of a uniform guess among three million tokens",
+          _of_each(_beyond_vocabularies)),
     Check("low_start", "first training loss, of a log that begins with its run", "nat/token",
           "the cross-entropy of a uniform guess among two tokens", _of_each(_low_start)),
     Check("trend", "distance of the final loss from the trend in N and D, 0 within 0.3 of ln L",

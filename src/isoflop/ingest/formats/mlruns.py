@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 11
+VERSION = 12
 TAKES_MAP = True
 
 _CRASHED: Final = frozenset({"4", "5", "FAILED", "KILLED"})

@@ -45,6 +45,7 @@ from isoflop.ingest.reading.heads import cells_of, without_comments
 from isoflop.ingest.reading.json_table import is_one_value, read_one_value
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.attempts import counted_on, with_schedules
+from isoflop.ingest.tables.base_of_losses import are_perplexities, in_base_of_perplexity
 from isoflop.ingest.tables.branches import with_branches
 from isoflop.ingest.tables.changing_sizes import NO_SIZE, changing_sizes
 from isoflop.ingest.tables.facts_of_rows import without_facts
@@ -103,7 +104,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 54
+VERSION = 55
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"
@@ -187,10 +188,10 @@ def blocks_of_frame(
         remarks, place = [*remarks, *reasons], len(remarks) + len(reasons)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(Remark(_SAMPLE))
-    _check_columns(raw.columns, table)
+    table, of_bases = _checked(raw, table)
+    remarks += of_bases
     kept, excluded = _divide(_numbered(raw), table)
-    gone = raw.height - kept.height - sum(rows.height for _, rows in excluded)
-    if gone:
+    if gone := raw.height - kept.height - sum(rows.height for _, rows in excluded):
         remarks.append(LeftOutRows(gone, f"not selected by {table.select}"))
     faults, times = Faults(), Times()
     points = _Points(kept, kept)
@@ -223,6 +224,12 @@ def blocks_of_frame(
         yield from _finished(parts, table, faults, stem=stem, guessed=guessed)
         yield _told(otherwise)
     yield _told(faults.events())
+
+
+def _checked(raw: pl.DataFrame, table: TableMap) -> tuple[TableMap, list[Remark]]:
+    """Refuse a map of columns that there are not, and take losses in their base."""
+    _check_columns(raw.columns, table)
+    return in_base_of_perplexity(raw, table)
 
 
 def _laid_out(
@@ -548,6 +555,8 @@ def _by_stretches(file: RawFile, given: TableMap | None) -> Iterator[Block]:
                 table = _guessed(outline, partial(_repeats, rows))
             named = _named(table)
             if commas(named) or _go_together(rows, given) or not _row_by_row(table):
+                raise NeededWholeError
+            if are_perplexities(rows.columns) and in_base_of_perplexity(rows, table)[1]:
                 raise NeededWholeError
             missing = [pl.lit(None, pl.String).alias(n) for n in named if n not in rows.columns]
             raw = _numbered(rows.with_columns(missing), order.rows)

@@ -29,6 +29,7 @@ from isoflop.ingest.reading.protobuf import (
 )
 from isoflop.ingest.reading.settings import settings_of
 from isoflop.ingest.reading.textlog import facts_of
+from isoflop.ingest.tables.base_of_losses import BASES, Base, are_perplexities, base_of
 from isoflop.ingest.tables.still_counts import STILL, Standing
 from isoflop.ingest.words.names import (
     COLUMNS,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 10
+VERSION = 11
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 STEPS_REPEAT: Final = True
@@ -71,11 +72,13 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:  # noqa: ARG
     content = file.content()
     places, truncated = _places(content)
     scalars, texts = _values(np.frombuffer(content + bytes(PAD), np.uint8), places)
-    rare: list[Event] = [Facts(facts_of(_facts(texts)))]
+    rare: list[Event] = []
     times = pl.col("time")
     if (known := scalars.filter(times.is_finite() & (times > 0))["time"]).len():
         rare.append(Written(float(known.min()), float(known.max())))  # type: ignore[arg-type]
-    frame, remarks = _records(scalars.drop("time"))
+    frame, remarks, unit = _records(scalars.drop("time"))
+    told = facts_of({**_facts(texts), "loss_unit": unit})
+    rare.insert(0, Facts(told))
     rare += [Remark(text) for text in remarks]
     rare += [Truncated()] * truncated
     yield Block(frame, tuple((-1, event) for event in rare))
@@ -168,7 +171,7 @@ def _texts(u8: np.ndarray[Any, Any], tensors: Fields, tags: list[str]) -> dict[s
 
 def _facts(texts: Mapping[str, str]) -> dict[str, Any]:
     """Give what the HF Trainer writes of its arguments and its model."""
-    facts: dict[str, Any] = {"loss_unit": "nats_per_token"}
+    facts: dict[str, Any] = {}
     for tag in ("args/text_summary", "model_config/text_summary"):
         try:
             told = encodable(read_json(texts.get(tag, "")))
@@ -198,8 +201,13 @@ def _model(told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Lay out the known scalars: a record of training per step, and one per evaluation."""
+def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str], str]:
+    """Lay out the known scalars: a record of training per step, and one per evaluation.
+
+    Returns
+    -------
+    The records, what to know of them, and the unit of their losses.
+    """
     counts = pl.col("step").is_between(0, LARGEST_STEP - 1)
     beyond = scalars.filter(~counts).height
     scalars = scalars.filter(counts)
@@ -233,12 +241,22 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     if not frames:
         shown = ", ".join(tags[:TAGS_SHOWN])
         reason = f"it has no tag that is known as a loss, but: {shown}" if tags else "no scalars"
-        return pl.DataFrame(schema={"step": pl.Int64, "kind": pl.String}), [reason]
+        return pl.DataFrame(schema={"step": pl.Int64, "kind": pl.String}), [reason], _NATS
     records = pl.concat(frames, how="diagonal_relaxed").sort("step", "sub").drop("sub")
+    base, of_base = _base(latest, [tag for tag in (loss, *(t for _, t, _ in sets)) if tag])
+    if base.unit is None:
+        is_loss = (pl.col("metric") if "metric" in records.columns else pl.lit("")) == "loss"
+        records = records.with_columns(
+            pl.when(is_loss if name == "value" else True)
+            .then(pl.col(name) * base.nats)
+            .otherwise(name)
+            .alias(name)
+            for name in {"train_loss", "value"}.intersection(records.columns)
+        )
     losses = [tag for tag in tags if tag != loss and plain(tag) in COLUMNS["train_loss"]]
     others = [tag for tag in losses if tag not in single]
     remarks = [no_curve(single, loss)] if single else []
-    remarks += still
+    remarks += [*still, *of_base]
     remarks += [f"the loss is tag '{loss}', not {', '.join(others)}"] if others else []
     read = {*chosen.values(), *(tag for _, tag, _ in sets), *losses}
     if left := [tag for tag in tags if tag not in read and may_be_loss(tag)]:
@@ -248,7 +266,28 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
         remarks.append(f"{beyond} scalars of steps that are no counts of updates left out")
     if repeated := scalars.height - latest.height:
         remarks.append(f"{repeated} scalars left out for a later one of the same tag and step")
-    return records.with_row_index("row").cast({"row": pl.Int64}), remarks
+    unit = base.unit or _NATS
+    return records.with_row_index("row").cast({"row": pl.Int64}), remarks, unit
+
+
+def _base(latest: pl.DataFrame, losses: list[str]) -> tuple[Base, list[str]]:
+    """Tell the base of the losses, where a tag has their perplexity."""
+    perplexities = are_perplexities(latest["tag"].unique(maintain_order=True).to_list())
+    nats = BASES[0]
+    for loss in losses:
+        known = latest.filter(pl.col("tag") == loss).select("step", loss="value")
+        for tag in perplexities:
+            both = known.join(
+                latest.filter(pl.col("tag") == tag).select("step", "value"), on="step"
+            )
+            base = base_of(both["loss"], both["value"])
+            if base is not None and base is not nats:
+                return base, [f"its losses are no nats: {base.name}^'{loss}' is '{tag}'"]
+    return nats, []
+
+
+_NATS: Final = "nats_per_token"
+"""What losses are in unless a perplexity says otherwise."""
 
 
 def _tokens_so_far(latest: pl.DataFrame, tags: list[str]) -> tuple[str | None, list[str]]:

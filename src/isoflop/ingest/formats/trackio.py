@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 10
+VERSION = 11
 TAKES_MAP = True
 
 _QUERIES: Final = {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 12
+VERSION = 13
 TAKES_MAP = True
 
 _HEAD: Final = 7

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_COUNTS: Final = 4
-"""Counts from which it is told whether they rise."""
+"""Counts from which it is told whether they rise at all."""
+MANY: Final = 20
+"""Counts from which it is told how long they stand still: fewer may be rounded."""
+NEVER: Final = 0.9
+"""Share of its steps for which no rounded sum stands still."""
 STILL: Final = 0.25
 """Share of its steps for which no running sum stands still."""
 
@@ -45,7 +49,8 @@ class Standing:
 
     @property
     def share(self) -> float | None:
-        """That stretch over all steps; None of fewer than `LEAST_COUNTS` counts."""
+        """That stretch over all steps; None where counts are too few to tell."""
         if self._counts < LEAST_COUNTS or self._last <= self._first:
             return None
-        return self._longest / (self._last - self._first)
+        share = self._longest / (self._last - self._first)
+        return share if self._counts >= MANY or share > NEVER else None

@@ -118,17 +118,17 @@ class Times:
     def keep(self, records: pl.DataFrame) -> None:
         """Take in which runs have records; a table's runs may have left-out rows alone."""
         if self._asked and records.height:
-            self._kept.update(records.select(pl.col("run").drop_nulls().unique()).to_series())
+            self._kept.update(records.select(pl.col("run").unique()).to_series())
 
-    def events(self, runs: Iterable[str] | None = None) -> list[Written]:
+    def events(self, runs: Iterable[str | None] | None = None) -> list[Written]:
         """Say when the records of some runs were logged, of those that say so.
 
         Parameters
         ----------
         runs : their names; None: those that `keep` took in.
         """
-        runs = self._kept if runs is None else runs
-        return [Written(*self._known[run], run) for run in sorted(runs) if run in self._known]
+        named = {run for run in (self._kept if runs is None else runs) if run is not None}
+        return [Written(*self._known[run], run) for run in sorted(named & self._known.keys())]
 
     def remarks(self) -> list[Remark]:
         """Say what a table's column of times is read for."""

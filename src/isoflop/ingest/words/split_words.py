@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-TRAINED: Final = frozenset({"train", "training"})
+TRAINED: Final = frozenset({"train", "training", "train_inner"})
 VALIDATED: Final = frozenset(
     {"val", "valid", "validation", "validate", "eval", "evals", "evaluate", "evaluation",
      "evaluations", "dev"}
