@@ -17,6 +17,7 @@ from isoflop.config.sidecar import SweepFile
 from isoflop.config.write import config_schema, config_text, key_text
 from isoflop.errors import ConfigError
 from isoflop.files import json_text
+from tests.conftest import ROOT
 
 CONFIG = Path("config.yaml")
 SCHEMA = Path("workflow/schemas/config.schema.json")
@@ -239,3 +240,11 @@ def test_a_value_is_shown_in_short(tmp_path: Path, digits: int) -> None:
     said = str(caught.value).removeprefix(str(path))
     assert len(said) < 200
     assert "facts.seed: " in said or "a number of more than 4,300 digits" in said
+
+
+def test_the_settings_that_make_a_build_quick_are_settings() -> None:
+    page = (ROOT / "docs/running.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(approaches:.*?)```", page, re.DOTALL)
+    settings = ApproachesSettings.model_validate(yaml.safe_load(block)["approaches"])
+    assert settings.bootstrap.interval == "percentile"
+    assert settings.mixture.simulations == 0

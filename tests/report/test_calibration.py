@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from isoflop.estimates.estimate import Estimate
+from isoflop.approach import IN_PROSE
+from isoflop.estimates.estimate import Estimate, Uncalibrated
 from isoflop.estimates.levels import Tail, Tails
 from isoflop.estimates.mixture import Mixture, PlacedLevels
 from isoflop.estimates.recommendation import standing
@@ -77,6 +78,20 @@ def test_an_unchecked_mixture_says_why(inputs: ReportInputs) -> None:
     assert "The mixture was not checked" in facts.mixture
     assert "<b>" not in facts.mixture
     assert facts.mixture_table is None
+
+
+def test_a_reason_that_approaches_share_is_said_once(inputs: ReportInputs) -> None:
+    """Four sentences that differed in a name stood on the page of a quick build."""
+    none = Uncalibrated(reason="nobody asked")
+    estimates = {
+        name: estimate.model_copy(
+            update={"calibration": none, "a": estimate.a.model_copy(update={"simulated": []})}
+        )
+        for name, estimate in inputs.fitted.items()
+    }
+    (said,) = calibration(replace(inputs, estimates=estimates)).unchecked
+    assert said.endswith(" were not checked: nobody asked.")
+    assert all(IN_PROSE[name] in said for name in estimates)
 
 
 def placing(inputs: ReportInputs) -> ReportInputs:

@@ -28,7 +28,7 @@ def test_errors_on_one_side_are_named(rendered: Rendered) -> None:
     said = words(rendered)
     assert "the predicted losses are too high , by 0.0500 nats per token on average" in said
     assert "11 of 11 predicted losses lie above what was measured. Its intervals undercover" in said
-    assert "predicts losses too high, by 0.0500 nats per token." in said
+    assert "predicts losses too high by 0.0500 nats per token." in said
     assert "do not cover such an error of Approach 3 (parametric loss)." in said
 
 

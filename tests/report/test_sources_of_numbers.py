@@ -234,7 +234,7 @@ def test_the_caption_of_forecasts_has_the_side_of_their_errors(
                     score["bias_intervals"] = dict.fromkeys(score["bias_intervals"], ends)
     other = replace(inputs, forecasts=Forecasts.model_validate(moved))
     assert plain(findings(other)["forecast"]) == (
-        f"**Beyond the cuts {IN_PROSE['parametric']} predicts losses too {way}, by 0.0500 nats per "
+        f"**Beyond the cut {IN_PROSE['parametric']} predicts losses too {way} by 0.0500 nats per "
         "token.**"
     )
 

@@ -318,6 +318,7 @@ def _published(inputs: ReportInputs) -> dict[str, Any]:
         "third": next(row for row in hoffmann.exponents.rows if row.approach == "parametric"),
         "kaplan_c": fixed(reference.kaplan.single_laws.alpha_C),
         "kaplan_c_min": fixed(reference.kaplan.single_laws.alpha_C_min),
+        "contain": lambda number: f"{number} {'contains' if number == 1 else 'contain'}",
         "kaplan_p": fixed(reference.kaplan.optimal_allocation.p_N, 2),
         "hoffmann_a": fixed(curve.published_exponents(reference)[0], 2),
         "gopher_budget": power(budget),

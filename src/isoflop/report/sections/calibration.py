@@ -12,6 +12,7 @@ from isoflop.estimates.estimate import Estimate, Uncalibrated
 from isoflop.estimates.intervals import COVERAGE_SLACK, LEVELS
 from isoflop.estimates.levels import NoLevel, Tails
 from isoflop.estimates.mixture import Mixture
+from isoflop.estimates.refusals import told_once
 from isoflop.numbers import NBSP, NONE, fixed, listed, percent, times
 from isoflop.report.sections.data import words
 from isoflop.report.tables import Column, Table
@@ -81,9 +82,15 @@ def calibration(inputs: ReportInputs) -> Calibration:
         headline=_headline(inputs, max(counts, default=0)),
         covered=[_covered(name, estimate) for name, estimate in checked.items()],
         unchecked=[
-            f"{IN_PROSE[name]} was not checked: {_why_unchecked(estimate)}."
-            for name, estimate in inputs.fitted.items()
-            if name not in checked
+            f"{listed([IN_PROSE[name] for name in names])} "
+            f"{'was' if len(names) == 1 else 'were'} not checked: {why}."
+            for names, why in told_once(
+                {
+                    name: _why_unchecked(estimate)
+                    for name, estimate in inputs.fitted.items()
+                    if name not in checked
+                }
+            ).items()
         ],
         table=_table(inputs, every) if checked else None,
         levels=_level_table(inputs, every) if checked else None,

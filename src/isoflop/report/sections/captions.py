@@ -203,8 +203,9 @@ def _forecast(inputs: ReportInputs) -> str:
         return (
             "No approach’s losses are off to one side above the cuts by more than their intervals."
         )
-    sides = [f"{law.name} predicts losses too {law.direction}, by {law.biases}" for law in off]
-    return f"Beyond the cuts {listed(sides)} nats per token."
+    sides = [f"{law.name} predicts losses too {law.direction} by {law.biases}" for law in off]
+    cuts = "cut" if facts.cuts == times(1, "cut") else "cuts"
+    return f"Beyond the {cuts} {listed(sides)} nats per token."
 
 
 def _specifications(inputs: ReportInputs) -> str:

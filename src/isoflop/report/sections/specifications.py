@@ -169,7 +169,8 @@ def _without_interval(fitted: pl.DataFrame) -> str:
         for approach in APPROACHES
         if (rows := without.filter(pl.col("approach") == approach)).height
     ]
-    counted = f"all by {whose[0].partition(' by ')[2]}" if len(whose) == 1 else listed(whose)
+    every = "all " if without.height > 1 else ""
+    counted = f"{every}by {whose[0].partition(' by ')[2]}" if len(whose) == 1 else listed(whose)
     return f"{times(without.height, 'estimate stands', 'estimates stand')} ({counted})"
 
 
