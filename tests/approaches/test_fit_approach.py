@@ -13,11 +13,10 @@ from isoflop.approaches import fit_approach as fit_module
 from isoflop.approaches.estimators import registry
 from isoflop.approaches.estimators.registry import ESTIMATORS
 from isoflop.approaches.fit_approach import _aside, _excluded, fit_approach
-from isoflop.approaches.observations import expert_cautions, observe
 from isoflop.approaches.uncertainty.truths import truths_of
 from isoflop.config.approaches import ApproachesSettings, CountingSettings
 from isoflop.errors import UnderdeterminedError
-from isoflop.estimates.estimate import Estimate, Provenance
+from isoflop.estimates.estimate import Estimate, Provenance, Refusal
 from isoflop.estimates.laws import PowerLaws
 from isoflop.estimates.quantities import describe
 
@@ -65,30 +64,46 @@ def test_of_a_run_in_no_budget_approach_2_takes_nothing(losses: pl.DataFrame) ->
     assert (estimate.n_runs, estimate.n_points) == (finals.height - 1, finals.height - 1)
 
 
-@pytest.mark.parametrize(
-    ("flops", "active", "told"),
-    [("6nd", 0.25, "20 runs are mixtures of experts"), ("active", 0.25, ""), ("6nd", 1.0, "")],
-)
-def test_compute_of_experts_that_no_token_goes_through_is_told(
-    losses: pl.DataFrame, flops: str, active: float, told: str
-) -> None:
+def _sparse(losses: pl.DataFrame, active: float) -> pl.DataFrame:
+    """Make twenty runs mixtures of experts, with that share of the parameters active."""
     finals = losses.filter((pl.col("role") == "fit") & pl.col("is_final"))
     some = finals["run"].unique().sort()[:20]
-    sparse = losses.with_columns(
+    return losses.with_columns(
         params_active=pl.col("params_total")
         * pl.when(pl.col("run").is_in(some.to_list())).then(active).otherwise(1.0)
     ).with_columns(flops_active=6.0 * pl.col("params_active") * pl.col("tokens"))
-    settings = SETTINGS.model_copy(update={"counting": CountingSettings(flops=flops)})
-    cautions = expert_cautions(observe(sparse, settings.counting))
-    if not told:
-        assert cautions == []
-        return
-    (caution,) = cautions
-    assert caution.startswith(told.replace("20 runs", f"20 of {finals.height} runs"))
-    assert "go through 25 % of the parameters" in caution.replace("\xa0", " ")
-    estimate, _ = fit_approach(sparse, "parametric", settings, sweep="s", provenance=PROVENANCE)
-    assert isinstance(estimate, Estimate)
-    assert caution in estimate.cautions
+
+
+def test_compute_of_experts_that_no_token_goes_through_is_refused(losses: pl.DataFrame) -> None:
+    """C = 6 N_total D was four times what was spent, and a caution alone said so."""
+    outcome, _ = fit_approach(
+        _sparse(losses, 0.25), "parametric", SETTINGS, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Refusal)
+    refused = outcome.refused.replace("\xa0", " ")
+    assert "20 of the" in refused
+    assert "mixtures of experts, whose tokens go through 25 % of the parameters" in refused
+    assert "{params: active, flops: active}" in refused
+    outcome, _ = fit_approach(
+        _sparse(losses, 0.25), "kaplan", SETTINGS, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Refusal)
+    assert "Kaplan et al. counted no experts" in outcome.refused
+
+
+@pytest.mark.parametrize(
+    ("params", "flops", "active"),
+    [("active", "active", 0.25), ("total", "active", 0.25), ("total", "6nd", 1.0)],
+)
+def test_what_the_refusal_of_experts_advises_answers(
+    losses: pl.DataFrame, params: str, flops: str, active: float
+) -> None:
+    counting = CountingSettings.model_validate({"params": params, "flops": flops})
+    settings = SETTINGS.model_copy(update={"counting": counting})
+    outcome, _ = fit_approach(
+        _sparse(losses, active), "parametric", settings, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Estimate) or "mixtures of experts" not in outcome.refused
 
 
 @pytest.mark.parametrize("approach", ["root", "parametric"])

@@ -18,13 +18,15 @@ from isoflop.approaches.estimators.identifiability import (
     NO_PLANE,
     by_design,
     places_of,
+    require_answering,
     require_determined,
     require_identified,
     require_narrow,
 )
+from isoflop.approaches.estimators.loss_law import points_of
 from isoflop.approaches.estimators.registry import fit
 from isoflop.approaches.estimators.valley_window import LEAST_OFF, SYSTEMATIC
-from isoflop.approaches.observations import expert_cautions, rate_cautions
+from isoflop.approaches.observations import Observations, observe, rate_cautions
 from isoflop.approaches.protocol import Resamples
 from isoflop.approaches.uncertainty.calibration import calibrate
 from isoflop.approaches.uncertainty.influence import (
@@ -35,6 +37,7 @@ from isoflop.approaches.uncertainty.influence import (
 )
 from isoflop.approaches.uncertainty.resampling import resample
 from isoflop.approaches.uncertainty.truths import truths_of
+from isoflop.config.approaches import LawSettings, ParametricSettings
 from isoflop.errors import MissingFactError, OpenSizeError, UnderdeterminedError
 from isoflop.estimates.default_budgets import default_budgets
 from isoflop.estimates.estimate import (
@@ -58,7 +61,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from isoflop.approach import Approach
-    from isoflop.approaches.observations import Observations
     from isoflop.approaches.protocol import Fit, Refits
     from isoflop.approaches.uncertainty.calibration import Calibrated
     from isoflop.config.approaches import ApproachesSettings
@@ -126,6 +128,7 @@ def fit_approach(
     """
     chosen = settings.only(*_sections(approach, settings))
     try:
+        _require_answering(losses, approach, settings)
         fitted = fit(losses, approach, settings, published=published, threads=threads)
         require_identified(fitted)
         require_cost(fitted)
@@ -186,7 +189,6 @@ def fit_approach(
             ),
             *rate_cautions(fitted.observations),
             *twin_cautions(fitted.observations),
-            *expert_cautions(fitted.observations),
             *_narrow(fitted),
             *_refusals(refits),
             *_uncalibrated(calibrated),
@@ -197,6 +199,27 @@ def fit_approach(
         provenance=provenance,
     )
     return estimate, _table(fitted, refits, simulations)
+
+
+def _require_answering(
+    losses: pl.DataFrame | Observations, approach: Approach, settings: ApproachesSettings
+) -> None:
+    """Refuse a law of the loss before it is fitted, where its points cannot answer.
+
+    Raises
+    ------
+    MissingFactError, UnderdeterminedError : naming the fact and the fix.
+    """
+    chosen = getattr(settings, approach)
+    if not isinstance(chosen, ParametricSettings | LawSettings):
+        return
+    observations = (
+        losses
+        if isinstance(losses, Observations)
+        else observe(losses, settings.counting_of(approach))
+    )
+    points = points_of(observations, chosen, approach, least=0)
+    require_answering(observations.at(points), approach)
 
 
 def _nesting(fitted: Fit, settings: ApproachesSettings, *, threads: int | None) -> Fit | None:

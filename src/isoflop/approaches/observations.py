@@ -245,18 +245,33 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
         )
 
 
-def expert_cautions(observations: Observations) -> list[str]:
-    """Say where C counts parameters that tokens do not go through."""
+ALL_EXPERTS: Final = ("6nd", "kaplan")
+"""Counts of C that take every expert for trained on every token."""
+
+
+def require_active_cost(observations: Observations) -> None:
+    """Refuse C of mixtures of experts that counts parameters which tokens do not go through.
+
+    Raises
+    ------
+    UnderdeterminedError : some runs are such; naming the conventions that count what is spent.
+    """
     share, flops = observations.run_active_share, observations.counting.flops
-    if share is None or flops in {"active", "logged"} or not (sparse := share < 1.0).any():
-        return []
+    if share is None or flops not in ALL_EXPERTS or not (sparse := share < 1.0).any():
+        return
     least, most = per_cent(float(share[sparse].min())), per_cent(float(share[sparse].max()))
-    return [
-        f"{np.count_nonzero(sparse)} of {observations.n_runs} runs are mixtures of experts, whose "
-        f"tokens go through {least if least == most else f'{least} to {most}'} of the parameters; "
-        f"C is counted as '{flops}', from all of them. Training costs what the active ones cost: "
-        "set approaches.counting: {params: active, flops: active}, or flops: active alone."
-    ]
+    cure = (
+        "Set approaches.counting: {params: active, flops: active} (docs/counting.md), or flops: "
+        "active alone for answers in all parameters."
+        if flops == "6nd"
+        else "Kaplan et al. counted no experts; take an approach whose C is of active parameters."
+    )
+    raise UnderdeterminedError(
+        f"C = '{flops}' is not what these runs cost: {np.count_nonzero(sparse)} of the "
+        f"{observations.n_runs} runs of sweep {observations.sweep} are mixtures of experts, whose "
+        f"tokens go through {least if least == most else f'{least} to {most}'} of the parameters, "
+        f"and it counts all. {cure}"
+    )
 
 
 def seed_noise(observations: Observations) -> RunNoise | None:

@@ -136,6 +136,21 @@ def test_a_caution_names_a_few_runs_and_counts_the_others() -> None:
         assert "; and 3 more" in caution
 
 
+def test_a_far_run_whose_rate_is_known_sends_nobody_to_its_log() -> None:
+    runs = [_far(_moving(name), 9.0) for name in "ax"]
+    influence = Influence(flops=1e20, runs=runs, reason=None)
+    _, logs, rates = influence_cautions(influence, worse_rates={"a": (0.02, 0.005)})
+    assert "x, 10.5 %" in logs.replace("\xa0", " ")
+    assert "Read the log;" in logs
+    assert "at a worse peak learning rate" in rates
+    assert "a, 10.5 %" in rates.replace("\xa0", " ")
+    assert "log" not in rates
+
+
+def _far(run: LeaveOut, studentised: float) -> LeaveOut:
+    return run.model_copy(update={"studentised": studentised})
+
+
 def _moving(name: str) -> LeaveOut:
     return LeaveOut(
         run=name, a=0.1, log_params=0.1, log_loss=0.1, a_errors=3.0, log_params_errors=2.0,

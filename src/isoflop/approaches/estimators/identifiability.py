@@ -90,17 +90,33 @@ def require_identified(fit: Fit) -> None:
     """
     observations = fit.observations
     used = np.isfinite(fit.fitted)
-    fitted = observations.at(used if used.any() else _last_points(observations))
-    _require_scatter(fitted, fit.approach)
-    if fit.approach in NO_PLANE:
+    require_answering(
+        observations.at(used if used.any() else _last_points(observations)), fit.approach
+    )
+
+
+def require_answering(fitted: Observations, approach: Approach) -> None:
+    """Ask the same of the points that a fit takes, before they are fitted: a law takes seconds.
+
+    Parameters
+    ----------
+    fitted : the fitted points alone.
+    approach : which is fitted to them.
+
+    Raises
+    ------
+    UnderdeterminedError : naming the fact and the fix.
+    """
+    _require_scatter(fitted, approach)
+    if approach in NO_PLANE:
         return
-    if fit.approach in FRONTIERS:
+    if approach in FRONTIERS:
         # curves of one ray make a frontier where they cross: they say what the ends do not
         if _across(fitted)[0] >= COLLINEAR:
-            require_effects(fitted, fit.approach)
+            require_effects(fitted, approach)
         return
-    require_plane(fitted, fit.approach)
-    require_effects(fitted, fit.approach)
+    require_plane(fitted, approach)
+    require_effects(fitted, approach)
 
 
 def _require_scatter(fitted: Observations, approach: str) -> None:

@@ -26,6 +26,7 @@ from isoflop.approaches.estimators.budgets import (
     told_of_off,
 )
 from isoflop.approaches.estimators.curvature import Curvature, quadratic_term
+from isoflop.approaches.estimators.identifiability import require_effects
 from isoflop.approaches.estimators.noise_parts import parts_of
 from isoflop.approaches.estimators.power_laws import fit_power_laws
 from isoflop.approaches.estimators.valley_window import Budget, lowest_sizes, widest_window
@@ -757,6 +758,8 @@ def fit_profiles(observations: Observations, settings: ProfilesSettings) -> Prof
     fit.require_valleys()
     accepted = int(fit.valleys.accepted[0].sum())
     if accepted < settings.min_budgets:
+        # no further size shows a minimum where the losses do not depend on N, or on D
+        require_effects(observations.at(observations.is_final), "profiles")
         reasons = "; ".join(
             f"{p.budget:.3g} FLOPs: {p.reason}" for p in fit.profiles if not p.accepted
         )

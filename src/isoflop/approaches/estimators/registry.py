@@ -22,7 +22,7 @@ from isoflop.approaches.estimators.kaplan import fit_kaplan
 from isoflop.approaches.estimators.overtraining import fit_overtraining
 from isoflop.approaches.estimators.parametric import fit_parametric
 from isoflop.approaches.estimators.profiles import fit_profiles
-from isoflop.approaches.observations import Observations, observe
+from isoflop.approaches.observations import Observations, observe, require_active_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,6 +133,7 @@ def fit(
     else:
         recount = partial(observe, losses)
         observations = recount(settings.counting_of(approach))
+    require_active_cost(observations)
     return ESTIMATORS[approach](observations, settings, Extras(published or {}, threads, recount))
 
 

@@ -106,11 +106,17 @@ def influence_cautions(
             f"The answer hangs on {'one run' if len(moving) == 1 else f'{len(moving)} runs'}: "
             f"{_first([moves(run) for run in moving])}. {telling}"
         )
-    if far := [outlying(run) for run in influence.outlying]:
+    rates = worse_rates or {}
+    if far := [outlying(run) for run in influence.outlying if run.run not in rates]:
         cautions.append(
             f"Far off what the other runs predict: {_first(far)}. Read the "
             f"{'log' if len(far) == 1 else 'logs'}; leave a run out (in a folder by exclude in "
             "sweep.yaml) only for a reason that its log gives."
+        )
+    if far := [outlying(run) for run in influence.outlying if run.run in rates]:
+        cautions.append(
+            f"Far off what the other runs predict, at a worse peak learning rate than another run "
+            f"of the same N and D: {_first(far)}. losses.rates: best leaves such runs out."
         )
     if lost := [run.run for run in influence.runs if run.refused]:
         cautions.append(
