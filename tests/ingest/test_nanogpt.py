@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -161,6 +162,21 @@ def test_launches_from_scratch_with_other_settings_are_several_runs(
     assert "several runs: a launch" not in reason("t", launch(200) + launch(200))
     if setting == "max_iters":  # a run may be made longer
         assert "several runs: a" not in reason("u", launch(100) + launch(200, resumed=True))
+
+
+def test_the_command_that_a_message_proposes_splits_a_log_by_its_launches(tmp_path: Path) -> None:
+    text = "".join(
+        nanogpt(steps=steps).replace("tokens per", f"Overriding: max_iters = {steps}\ntokens per")
+        for steps in (100, 150, 200)
+    )
+    reason = row(ingest(tmp_path / "s", {"a.log": text, "o.log": nanogpt()}).runs, "run", "a")
+    command = reason["reason"].partition("as by ")[2].partition(" <this file>")[0]
+    (tmp_path / "t").mkdir()
+    subprocess.run(f"{command} ../s/a.log", shell=True, check=True, cwd=tmp_path / "t")  # noqa: S602
+    (tmp_path / "t" / "sweep.yaml").write_text("title: t\n")
+    runs = ingest(tmp_path / "t", {}).runs
+    assert runs["run"].to_list() == ["run001", "run002", "run003"]
+    assert runs["tokens"].to_list() == [steps * 1024 for steps in (100, 150, 200)]
 
 
 def test_launches_that_print_other_sizes_are_several_runs(tmp_path: Path) -> None:

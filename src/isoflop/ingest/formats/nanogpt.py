@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
-VERSION = 7
+VERSION = 8
 DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
@@ -65,6 +65,14 @@ _OF_A_RUN: Final = {"max_iters": "max_iters = {}", "printed": "{}M parameters"}
 
 LONGEST_SETTING: Final = 200
 """Characters of a setting's value that are looked at: literals nest."""
+
+
+SPLIT: Final = (
+    """awk 'BEGIN {n = 1} /^(iter|step) [0-9]/ {r = 1} """
+    """/ = |^tokens per iteration|^number of parameters/ {if (r) {n++; r = 0}} """
+    """{print > sprintf("run%03d.log", n)}'"""
+)
+"""Gives what each launch printed a file: it begins with settings, or its tokens per iteration."""
 
 
 class Reader:
@@ -116,8 +124,9 @@ class Reader:
                 f"its file holds several runs: a launch that was not resumed prints "
                 f"{_OF_A_RUN[name].format(planned[name])}, and the one before it "
                 f"{_OF_A_RUN[name].format(self._planned[name])}. Give what each printed a file "
-                f"of its own; or, if the earlier was a test and the later launch is the run, name "
-                f"it in sweep.yaml, runs: [{{match: <this file>, run: <its name>}}]",
+                f"of its own, as by {SPLIT} <this file>; or, if the earlier was a test and the "
+                f"later launch is the run, name it in sweep.yaml, runs: [{{match: <this file>, "
+                f"run: <its name>}}]",
                 "",
                 unless_named=True,
             )
