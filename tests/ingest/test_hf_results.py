@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from tests.ingest.samples import ingest, jsonl, row, run_lines
+from tests.ingest.test_tensorboard import event_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +93,45 @@ def test_beside_more_of_its_run_it_is_not_read(tmp_path: Path, state: str) -> No
     assert tables.runs.filter(~tables.runs["excluded"]).height == 2
     reason = row(tables.files, "path", "big/all_results.json")["reason"]
     assert reason == f"beside big/{state}, which has more of its run"
+
+
+CURVES = {
+    "trainer_log.jsonl": "".join(
+        json.dumps(
+            {"current_steps": step, "total_steps": 20, "loss": 4 + 1 / step, "lr": 1e-4,
+             "epoch": step / 10, "percentage": step * 5, "elapsed_time": "0:00:01",
+             "remaining_time": "0:00:01"}
+        ) + "\n" for step in range(2, 21, 2)
+    ),
+    "train.log": "  Num Epochs = 2\n  Total optimization steps = 20\n" + "".join(
+        f"{{'loss': {4 + 1 / step}, 'learning_rate': 1e-4, 'epoch': {step / 10}}}\n"
+        for step in range(2, 21, 2)
+    ),
+    "runs/Nov01_10-00-00_host/events.out.tfevents.1.host.1.0": event_file(
+        {step: 4 + 1 / step for step in range(2, 21, 2)}, b"train/loss"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", [*([name] for name in CURVES), [*CURVES]], ids=str)
+def test_beside_a_log_of_its_run_it_is_not_read(tmp_path: Path, names: list[str]) -> None:
+    """Each run counted twice: 40 of 20 were fitted."""
+    files: dict[str, str | bytes] = {f"big/{name}": CURVES[name] for name in names}
+    files |= {f"big/{kind}_results.json": results() for kind in ("all", "eval", "train")}
+    facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
+    tables = ingest(tmp_path / "s", files, facts)
+    used = tables.runs.filter(pl.col("reason").is_null())
+    assert used.height == 1
+    for kind in ("all", "eval", "train"):
+        file = row(tables.files, "path", f"big/{kind}_results.json")
+        assert file["fate"] == "ignored"
+        assert f"beside big/{names[0]}" in file["reason"] or len(names) > 1
+
+
+def test_beside_the_logs_of_several_runs_it_is_a_run(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"all_results.json": results()}
+    files |= {f"{name}.log": CURVES["train.log"].replace("4.", each) for name, each in
+              (("a", "5."), ("b", "6."))}  # fmt: skip
+    facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
+    tables = ingest(tmp_path / "s", files, facts)
+    assert row(tables.files, "path", "all_results.json")["fate"] == "used"

@@ -271,6 +271,8 @@ _COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
 
 
 _RESULTS: Final = re.compile(r"(.*?)(all|eval|train|test|predict)_results\.json")
+_OF_TRAINER: Final = re.compile(r"(.*?/|)(?:(?:runs|logs?|tensorboard|tb)/(?:[^/]+/)?)?[^/]+")
+"""A log, and first the folder of its run: loggers of the HF Trainer's make one within it."""
 
 
 def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
@@ -278,7 +280,8 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
 
     Returns
     -------
-    Path to path of that file: the Trainer's state, or else all results together.
+    Path to path of that file: the Trainer's state, or else a log of its curve, or else all results
+    together.
     """
     states = {
         match[1]: log.file.name
@@ -292,12 +295,41 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
         for log in logs
         if log.format == "hf_results" and (match := _RESULTS.fullmatch(log.file.name))
     }
-    every = {home: name for name, (home, kind) in results.items() if kind == "all"} | states
+    every = {home: name for name, (home, kind) in results.items() if kind == "all"}
+    every |= _curves_by_home(logs, {home for home, _ in results.values()}) | states
     return {
         name: every[home]
         for name, (home, _) in results.items()
         if home in every and every[home] != name
     }
+
+
+def _curves_by_home(logs: Sequence[Log], homes: set[str]) -> dict[str, str]:
+    """Find the log of a curve in each of some folders, or in that of a logger within it.
+
+    Where several of one format lie there, they are several runs, and the results of none of them.
+    """
+    curves: dict[str, list[Log]] = {home: [] for home in homes}
+    for log in logs:
+        trains = log.parsed is not None and any(run.trains for run in log.parsed.runs)
+        match = _OF_TRAINER.fullmatch(log.file.name)
+        if log.fate != "used" or not trains or match is None:
+            continue
+        folder = log.file.name[: log.file.name.rfind("/") + 1]
+        for home in {match[1], folder} & homes:
+            curves[home].append(log)
+    first: dict[str, str] = {}
+    for home, known in curves.items():
+        # the event files of one folder are one run
+        runs = {
+            (log.format, log.file.name.rpartition("/")[0])
+            if log.format == "tensorboard"
+            else (log.format, log.file.name)
+            for log in known
+        }
+        if known and len(runs) == len({log.format for log in known}):
+            first[home] = known[0].file.name
+    return first
 
 
 def _without_companions(logs: Sequence[Log]) -> list[Log]:
