@@ -26,6 +26,7 @@ from isoflop.ingest.reading.events import (
     Unread,
     Written,
 )
+from isoflop.ingest.reading.last_measured import LastMeasured
 from isoflop.ingest.reading.rows import Rows
 from isoflop.ingest.reading.turns import Turns
 
@@ -229,6 +230,8 @@ def gather(blocks: Iterable[Block], below: Path | None = None, *, repeats: bool 
                 ):  # fmt: skip
                     last = counts.get(event.run, {}).get("last", -1)
                     runs.setdefault(event.run, _Run()).note(event, goes_on=last >= row)
+    has_evals = any(run.eval_sets or run.byte_sets for run in runs.values())
+    records = _as_measured(records, remarks, below) if has_evals else records
     left_out += [
         (rows, f"records of phase '{phase}', not of the pretraining")
         for phase, rows in phases.items()
@@ -348,6 +351,18 @@ class _Ranks:
         # where no rank has a loss, what no rank wrote is left
         first = pl.lit(value=False) if self.first is None else rank == self.first
         return rank.is_null() | first
+
+
+def _as_measured(rows: Rows, remarks: list[str], below: Path | None) -> Rows:
+    """Leave out the evaluations that lines repeat, and say so in the remarks."""
+    last = LastMeasured(rows.pieces())
+    if not last.is_repeated:
+        return rows
+    remarks += last.remarks()
+    kept = Rows(RANKED, below, sequential=True)
+    for piece in rows.pieces():
+        kept.append(last.measured(piece))
+    return kept
 
 
 def _of_first_rank(rows: Rows, ranks: _Ranks, below: Path | None) -> pl.DataFrame | Rows:
