@@ -72,6 +72,16 @@ READ = {
         "train_loss",
     ],
     "STEP {s} LOSS={l} ACC=0.25": ["step", "train_loss"],
+    "{{'step': {s}, 'loss': np.float32({l}), 'tokens': np.int64({s}234)}}": [
+        "step",
+        "tokens",
+        "train_loss",
+    ],
+    "step {s} loss tensor({l}, device='cuda:0', grad_fn=<NllLossBackward0>)": [
+        "step",
+        "train_loss",
+    ],
+    "step={s} loss=Array({l}, dtype=float32)": ["step", "train_loss"],
     "step {s} loss {l} lr 0.00009 accum 8 +25.5s elapsed 9.4s": ["step", "train_loss", "lr"],
     "rank 0: global step {s} train loss = {l} eval loss = {l} | 1234 tok/s": [
         "step",
@@ -102,6 +112,22 @@ def test_thousands_marks_make_no_table_of_a_log(before: str, tmp_path: Path) -> 
     train = read("".join(lines), tmp_path).records.filter(kind="train")
     assert train["step"].to_list() == list(STEPS)
     assert train["tokens"][-1] == 390_720
+
+
+@pytest.mark.parametrize("label", ["[rank{}]: ", "[default{}]:", "{}: ", "worker-{}: "])
+def test_the_lowest_rank_s_lines_are_read(label: str, tmp_path: Path) -> None:
+    ranks = (2, 0, 1)
+    lines = (
+        f"{label.format(rank)}step {s} loss {loss(s) + rank}\n" for s in STEPS for rank in ranks
+    )
+    parsed = read("".join(lines), tmp_path)
+    assert parsed.records["train_loss"].to_list() == [loss(s) for s in STEPS]
+    assert "of the lines of ranks 0, 1, 2 those of 0 are read" in parsed.remarks
+
+
+def test_numbers_of_epochs_are_no_ranks(tmp_path: Path) -> None:
+    lines = (f"{s // 200}: step {s} loss {loss(s)}\n" for s in STEPS)
+    assert read("".join(lines), tmp_path).records["step"].to_list() == list(STEPS)
 
 
 REFUSED = {

@@ -21,6 +21,7 @@ from isoflop.ingest.reading.blocks import Block
 from isoflop.ingest.reading.events import Event, Remark, Truncated
 from isoflop.ingest.reading.named_values import (
     AS_CSV,
+    AXES,
     Alike,
     Lines,
     is_of_training,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 10
+VERSION = 11
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -64,7 +65,10 @@ RISES: Final = 0.99
 """Share of the lines on which tokens rise that are a count of all so far."""
 KINDS: Final = 8
 """Kinds of lines with a loss that a file may have."""
+ABREAST: Final = 0.9
+"""Share of the other ranks' lines whose steps the lowest has at least."""
 _ROW: Final = "line"
+_RANK: Final = "rank of the line"
 _Asked = tuple[str, dict[str, Any]]
 """What is asked, and what a map may say to it."""
 _SAYS: Final = "lines with names and values of no known format"
@@ -93,9 +97,11 @@ class Gathered:
     aside : by name the losses on lines that say no step: how many.
     truncated : whether the file ends within a line.
     bare : whether what is called by the bare name of a set is looked for, and no loss by name.
+    ranks : whose lines are left out, once that is known.
     """
 
     bare: bool = False
+    ranks: str = ""
     pieces: list[pl.DataFrame] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     losses: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -112,7 +118,8 @@ class Gathered:
             return
         kind = shape_of_line(form.kind)  # without what may be private
         self.kinds[kind] += rows.len()
-        columns: dict[str, pl.Series] = {_ROW: rows}
+        ranks = alike.ranks.cast(pl.Int64, strict=False)
+        columns: dict[str, pl.Series] = {_ROW: rows, _RANK: ranks}
         for pair, texts in zip(form.pairs, alike.texts, strict=True):
             loss = self._is_loss(pair.name)
             name = f"{kind}: {pair.name}" if kind else pair.name
@@ -146,6 +153,14 @@ class Gathered:
         have the same words, which do not say that it is none of training.
         """
         raw = pl.concat(self.pieces, how="diagonal").sort(_ROW)
+        lowest, others = _ranks_abreast(raw)
+        if others:
+            rank = pl.col(_RANK)
+            self.ranks = (
+                f"of the lines of ranks {lowest}, {some(others)} those of {lowest} are read"
+            )
+            raw = raw.filter(rank.is_null() | (rank == lowest))
+        raw = raw.drop(_RANK)
         bare = self._bare()
         raw = raw.rename(lambda name: bare.get(name, name))
         self.odd = {bare.get(name, name): told for name, told in self.odd.items()}
@@ -172,6 +187,8 @@ class Gathered:
         ----------
         read : the names that became columns.
         """
+        if self.ranks:
+            yield self.ranks
         for name, (count, row, text) in sorted(self.odd.items(), key=lambda told: told[1][1]):
             what = "are gaps" if name in read else "so it is not read"
             why = "are no plain numbers"
@@ -181,6 +198,25 @@ class Gathered:
         if self.aside:
             listed = ", ".join(f"'{name}' on {count}" for name, count in sorted(self.aside.items()))
             yield f"not read, since their lines say no step: {listed} lines"
+
+
+def _ranks_abreast(lines: pl.DataFrame) -> tuple[int | None, list[str]]:
+    """Tell the lowest rank, and the others, where launchers label the lines of each.
+
+    Numbers before lines are of ranks where they take turns, and the lowest has about the steps that
+    the others have: else they count epochs or restarts, or name hosts that one run moved between.
+    """
+    axes = [name for name in lines.columns if plain(name) in AXES]
+    told = lines.select(_ROW, _RANK, axis=pl.coalesce(axes)).drop_nulls()
+    ranks = told.group_by(_RANK).agg(pl.col(_ROW).min()).sort(_RANK)
+    if ranks.height < 2:
+        return None, []
+    lowest = ranks[_RANK][0]
+    first, others = (told.filter((pl.col(_RANK) == lowest) == each) for each in (True, False))
+    reached = others["axis"].is_in(first["axis"].unique().implode()).mean()
+    take_turns = (ranks[_ROW] < first[_ROW].max()).all()
+    abreast = isinstance(reached, float) and reached >= ABREAST and take_turns
+    return (lowest, [str(rank) for rank in ranks[_RANK][1:]]) if abreast else (None, [])
 
 
 def _numbers(name: str, texts: pl.Series) -> pl.Series:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.textlog import LABEL_OF_RANK
 from isoflop.ingest.words.names import COLUMNS, may_be_loss, plain
 from isoflop.ingest.words.numbers import number
 from isoflop.ingest.words.split_words import EVALUATED, TRAINED, word_of
@@ -134,6 +135,19 @@ def is_of_training(words: str) -> bool:
     return _OTHER_LOSS.search(words.lower()) is None
 
 
+_LABEL: Final = f"^{LABEL_OF_RANK}:?"
+_WRAPPED: Final = (
+    r"\b(?:(?:np|numpy|jnp|torch)\.)?(?:b?float(?:16|32|64)|u?int(?:8|16|32|64)|tensor|Array"
+    r"|DeviceArray)\(\[?([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?|nan|inf)\]?(?:, *[a-z_]+=[^()\n]*)?\)"
+)
+"""How NumPy, PyTorch and JAX print numbers: `np.float32(7.08)`, `tensor(7.08, device='cuda:0')`."""
+
+
+def unwrapped(line: str) -> str:
+    """Write a line without the rank before it, and numbers without what libraries put around."""
+    return re.sub(_WRAPPED, r"\1", re.sub(_LABEL, "", line))
+
+
 _SPLIT: Final = re.compile(TOKEN, re.ASCII)
 
 
@@ -248,11 +262,13 @@ class Alike:
     form : their form.
     rows : their numbers in the file.
     texts : of each pair the values as written, line by line.
+    ranks : the rank before each line, where a launcher wrote one.
     """
 
     form: Form
     rows: pl.Series
     texts: tuple[pl.Series, ...]
+    ranks: pl.Series
 
 
 _SKELETON: Final = "\0"
@@ -298,6 +314,10 @@ class Lines:
                 pl.col("line").str.contains(self._words),
                 pl.col("line").str.len_chars() <= LONGEST,
             )
+            .with_columns(
+                rank=pl.coalesce(pl.col("line").str.extract(_LABEL, at) for at in (1, 2)),
+                line=pl.col("line").str.replace(_LABEL, "").str.replace_all(_WRAPPED, "${1}"),
+            )
             .with_columns(skeleton=pl.col("line").str.replace_all(TOKEN, f"${{1}}{_SKELETON}"))
         )
         heads = frame.unique("skeleton", keep="first", maintain_order=True)
@@ -308,20 +328,23 @@ class Lines:
             if self._is_told(form):
                 tokens = group.select(pl.col("line").str.extract_all(TOKEN)).to_series()
                 texts = (tokens.list.get(pair.place) for pair in form.pairs)
-                yield Alike(form, group["row"], tuple(texts))
+                yield Alike(form, group["row"], tuple(texts), group["rank"])
 
     def alike_one_by_one(self, lines: Sequence[str], first: int) -> Iterator[Alike]:
         """Say what lines mean one by one: slow, and what `alike` must agree with."""
-        for row, line in enumerate(lines, first):
-            if len(line) > LONGEST or not re.search(self._words, line):
+        for row, labelled in enumerate(lines, first):
+            if len(labelled) > LONGEST or not re.search(self._words, labelled):
                 continue
+            label = re.match(_LABEL, labelled)
+            line = unwrapped(labelled)
+            ranks = pl.Series([label and (label[1] or label[2])], dtype=pl.String)
             skeleton = _SPLIT.sub(lambda token: (token[1] or "") + _SKELETON, line)
             self._form(skeleton, line)
             form = form_of(line)
             if self._is_told(form):
                 tokens = [token[0] for token in _SPLIT.finditer(line)]
                 texts = [pl.Series([tokens[pair.place]], dtype=pl.String) for pair in form.pairs]
-                yield Alike(form, pl.Series([row], dtype=pl.Int64), tuple(texts))
+                yield Alike(form, pl.Series([row], dtype=pl.Int64), tuple(texts), ranks)
 
     def _is_told(self, form: Form) -> bool:
         """Tell whether lines of a form have what is looked for."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from isoflop.ingest.reading.heads import is_head_alone, is_number, separator_of, without_comments
 from isoflop.ingest.reading.json_table import has_columns
-from isoflop.ingest.reading.named_values import MAY_TELL_LOSS, MAY_TELL_SET, form_of
+from isoflop.ingest.reading.named_values import MAY_TELL_LOSS, MAY_TELL_SET, form_of, unwrapped
 from isoflop.ingest.reading.source import clean
 from isoflop.ingest.words.numbers import NUMBER, json_object
 
@@ -90,7 +90,7 @@ _LOGGED_AT: Final = re.compile(r"\W*[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]
 
 def _is_logged(head: str) -> bool:
     """Tell a line of a log, whose thousands marks part no cells, from the names of columns."""
-    return _LOGGED_AT.match(head) is not None or form_of(head).is_record
+    return _LOGGED_AT.match(head) is not None or form_of(unwrapped(head)).is_record
 
 
 def _has_log_history(text: str) -> int:
@@ -160,7 +160,7 @@ def _named_losses(text: str) -> int:
 def _counted(lines: Iterable[str], words: str, told: Callable[[Form], bool]) -> int:
     """Count lines that have some word and a form, no further than is asked."""
     having = re.compile(words)
-    matching = (line for line in lines if having.search(line) and told(form_of(line)))
+    matching = (line for line in lines if having.search(line) and told(form_of(unwrapped(line))))
     return sum(1 for _ in islice(matching, RECORDS_COUNTED))
 
 

@@ -47,11 +47,12 @@ BLOCK: Final = 8 << 20
 """Bytes of text taken at once: enough that a frame's overhead is nothing, and memory stays flat."""
 
 _PLACE = re.compile(r"\{([a-z][a-z_0-9]*)\}(\\?.)?")
-_RANK = re.compile(
+LABEL_OF_RANK: Final = (
     r"[ \t]*(?:\[(?i:rank|default|gpu|worker|process)?[-_ :]?([0-9]+)\]"
     r"|(?:(?i:rank|default|gpu|worker|process|node|host)[-_ ]?)?([0-9]+):[ \t])"
 )
 """What launchers write before the lines of each process: torchrun, Slurm's `srun -l`, DeepSpeed."""
+_RANK = re.compile(LABEL_OF_RANK)
 _COUNTS: Final = frozenset({"step", "of"})
 _INTEGERS: Final = _COUNTS | {"rank"}
 _SCALES: Final = {"step_ms": ("step_seconds", 1e-3)}
