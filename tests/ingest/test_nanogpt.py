@@ -75,6 +75,42 @@ def test_forks(tmp_path: Path) -> None:
     assert records.records["train_loss"].to_list() == [3.1, 3.0]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Iter {k}: train_loss = {l} lr 6.0000e-04 time 20.00ms mfu 1.00%",
+        "iter {k}: loss {l} lr 6.0000e-04 time 20.00ms mfu 1.00%",
+        "iter {k} | loss {l} | lr 6.0000e-04 time 20.00ms mfu 1.00%",
+        "{k} | loss {l} | lr 6.000000e-04 | 20.00ms | mfu 1.00%",
+    ],
+)
+def test_forks_put_other_marks_between_the_same_values(line: str, tmp_path: Path) -> None:
+    lines = [line.format(k=k, l=5.5 - k / 100) for k in range(0, 50, 10)]
+    text = "\n".join(["step 0: train loss 5.5, val loss 5.6", *lines, ""])
+    log = parsed(tmp_path, text)
+    train = log.records.filter(pl.col("train_loss").is_not_null())
+    assert train["step"].to_list() == [0, 10, 20, 30, 40]
+    assert train["train_loss"].to_list() == [5.5, 5.4, 5.3, 5.2, 5.1]
+    assert train["lr"].to_list() == [6e-4] * 5
+    assert train["step_seconds"].to_list() == [0.02] * 5
+    assert log.lines_unread == 0
+
+
+def test_llama2_c_s_model_is_gated(tmp_path: Path) -> None:
+    text = (
+        "breaks down as: 4 grad accum steps * 1 processes * 32 batch size * 1024 max seq len\n"
+        "step 0: train loss 5.5, val loss 5.6\n0 | loss 5.5 | lr 0.0e+00 | 20.00ms | mfu 1.00%\n"
+    )
+    (run,) = parsed(tmp_path, text).runs
+    shape = run.facts[0].architecture
+    assert (shape.gated, shape.tied, shape.seq_len, shape.d_ff) == (True, True, 1024, None)
+
+
+def test_losses_that_no_record_has_are_told(tmp_path: Path) -> None:
+    text = "step 0: train loss 5.5, val loss 5.6\niter 10 -> 3.25 loss (ema)\n20 | my loss 3.0\n"
+    assert parsed(tmp_path, text).lines_unread == 2
+
+
 def test_lines_glued_together(tmp_path: Path) -> None:
     text = "iter 1: loss 3.0, time 9.0msiter 2: loss 2.0, time 9.0ms\n"
     assert parsed(tmp_path, text).records["step"].to_list() == [1, 2]

@@ -2,7 +2,8 @@
 
 The header gives tokens per iteration, the vocabulary, exact parameter counts of decayed and other
 tensors, and the configuration as far as it was overridden; the rest of it is in nanoGPT's
-configuration files, which sweep.yaml may name (`config:`).
+configuration files, which sweep.yaml may name (`config:`). llama2.c prints
+`10 | loss 7.08 | lr 6.0e-04 | 47.85ms | mfu 12.34%`, and its context.
 
 Line `iter k` comes before update k + 1 is made, and so does `step k`: both show the model after k
 updates. `iter` is the last micro-batch on rank 0, so it is noisy; `step` is a mean over
@@ -39,15 +40,26 @@ DEFAULTS = ("architecture.tied", "architecture.gated", "architecture.d_ff")
 """What model.py is and no log says; forks may be otherwise."""
 
 # no \b: a line glued to the one before it counts too
+_NEXT: Final = r"(?:,| \|)? "
 _ITER = re.compile(
-    rf"iter (\d+): loss ({NUMBER})(?:, lr ({NUMBER}))?(?:, grad_norm ({NUMBER}))?"
-    rf"(?:, [a-z_]+ {NUMBER})*, time ({NUMBER})(m?s)(?:, mfu [-\d.]+%)?"
+    rf"[Ii]ter (\d+)(?::| \||,)? (?:train[ _])?loss(?: =|:|=)? ?({NUMBER})"
+    rf"(?:{_NEXT}lr ({NUMBER}))?(?:{_NEXT}grad_norm ({NUMBER}))?"
+    rf"(?:{_NEXT}[a-z_]+ {NUMBER})*?{_NEXT}time ({NUMBER})(m?s)(?:{_NEXT}mfu [-\d.]+%)?"
+)
+"""Forks put other marks between the same values."""
+_LLAMA2C = re.compile(
+    rf"(\d+) \| loss ({NUMBER}) \| lr ({NUMBER}) \| ({NUMBER})(ms)(?: \| mfu [-\d.]+%)?"
 )
 _STEP = re.compile(rf"step (\d+): train loss ({NUMBER})(?: \([^)]*\) \||,) val loss ({NUMBER})")
-_LOOKS_LIKE_A_RECORD = re.compile(r"\b(?:iter|step) \d+(?::|(?:/\d+)? ?[|,][^\n]*\bloss\b)")
+_LOOKS_LIKE_A_RECORD = re.compile(
+    r"\b(?:iter|step) \d+(?::|(?:/\d+)? ?[|,][^\n]*\bloss\b)"
+    r"|\b(?i:iter|iteration|step)[ :=]+\d+\b[^\n]*loss\b|(?m:^)\d+ \| [^\n]*loss\b"
+)
 _RESUMED = re.compile(r"^Resuming training from ")
 _CRASHED = re.compile(r"^Traceback \(most recent call last\)|CUDA out of memory")
 _TOKENS = re.compile(r"tokens per iteration will be: ([\d,]+)")
+_CONTEXT = re.compile(r" batch size \* (\d+) max seq len")
+"""What llama2.c alone prints: its model is a gated Llama."""
 _VOCABULARY = re.compile(r"(?:found vocab_size = |vocab_size of GPT-2 to )([\d,]+)")
 _TENSORS = re.compile(r"num (non-)?decayed parameter tensors: \d+, with ([\d,]+) parameters")
 _ASSIGNED = re.compile(r"^(?:Overriding: )?(\w+) = (.+)$")
@@ -153,19 +165,21 @@ def read_config(texts: Sequence[str]) -> RunFacts:
 
 def _records(line: str) -> Iterator[Event]:
     """Yield all records in a line; there are several where lines got glued together."""
-    for match in _ITER.finditer(line):
-        step = step_number(match[1])
+    told = [match.groups() for match in _ITER.finditer(line)]
+    told += [(*m.group(1, 2, 3), None, *m.group(4, 5)) for m in _LLAMA2C.finditer(line)]
+    for at, loss, lr, norm, time, unit in told:
+        step = step_number(at)
         if step is None:
             yield Unread()
             continue
-        duration = number(match[5])
-        if duration is not None and match[6] == "ms":
+        duration = number(time)
+        if duration is not None and unit == "ms":
             duration *= 1e-3
         yield Point(
             step,
-            train_loss=number(match[2]),
-            lr=number(match[3]),
-            grad_norm=number(match[4]),
+            train_loss=number(loss),
+            lr=number(lr),
+            grad_norm=number(norm),
             step_seconds=duration,
         )
     for match in _STEP.finditer(line):
@@ -183,6 +197,8 @@ def _take(line: str, header: dict[str, Any]) -> None:
     """Take a fact from a line of the header, if it has one."""
     if match := _TOKENS.search(line):
         header["tokens_per_step"] = number(match[1])
+    elif match := _CONTEXT.search(line):
+        header["block_size"], header["llama"] = step_number(match[1]), True
     elif match := _VOCABULARY.search(line):
         header["vocab_size"] = step_number(match[1])
     elif match := _PRINTED.match(line):
@@ -227,16 +243,17 @@ def _facts(header: Mapping[str, Any]) -> RunFacts:
     decays = header.get("decay_lr", True)
     has_schedule = "decay_lr" in header or "lr_decay_iters" in header
     dataset = header.get("dataset")
+    llama = "llama" in header
     return RunFacts(
         architecture=RunArchitecture(
             layers=integer("n_layer"),
             d_model=width,
             heads=integer("n_head"),
-            d_ff=4 * width if width else None,  # model.py's MLP
+            d_ff=4 * width if width and not llama else None,  # model.py's MLP
             vocab_size=integer("vocab_size"),
             seq_len=integer("block_size"),
             tied=True,
-            gated=False,
+            gated=llama,
         ),
         # decayed and other tensors together are all: position embeddings and norms included
         params=RunParams(total=decayed + other if decayed and other else None),
@@ -273,6 +290,11 @@ FORMAT = TextFormat(
             r"(?:, mfu [-0-9.]+%)?",
         ),
         Shape(
+            " | loss ",
+            r"{step} \| loss {train_loss} \| lr {lr} \| {step_ms}ms",
+            r"(?: \| mfu [-0-9.]+%)?",
+        ),
+        Shape(
             "step ",
             r"step {step}: train loss {loss__train}(?: \([^)]*\) \||,) val loss {loss__val}",
             r"(?: \([^)]*\))?",
@@ -282,5 +304,6 @@ FORMAT = TextFormat(
     triggers=(
         " = ", "tokens per iteration will be: ", "found vocab_size = ", "vocab_size of GPT-2 to ",
         "decayed parameter tensors: ", "Resuming training from ", "number of parameters: ",
+        " max seq len", "Iter ", "loss ",
     ),
 )  # fmt: skip
