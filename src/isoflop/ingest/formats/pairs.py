@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.formats.table import blocks_of_frame, taken
 from isoflop.ingest.reading.blocks import Block
 from isoflop.ingest.reading.events import Event, Remark, Truncated
@@ -301,10 +302,27 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
     columns = {value: origin.column for value, origin in table.columns.items()}
     sets |= {columns.get("eval_loss")}  # type: ignore[arg-type]
     losses = [name for name in raw.columns if name not in sets and _may_be_trained_on(name)]
+    if (evaluated := _evaluated_beside(losses, table)) is not None:
+        table.columns["eval_loss"] = TableColumn(column=evaluated)
+        losses.remove(evaluated)
     asked = [*_names_asked(raw, columns, losses), *_steps_asked(raw, columns)]
     if asked:
         raise _refusal(asked, columns, raw.columns)
     return table, taken(Outline.of(raw), table)
+
+
+def _evaluated_beside(losses: Sequence[str], table: TableMap) -> str | None:
+    """Find the loss of other lines that say that they evaluate: `Validation at step 8: loss 3.2`.
+
+    Parameters
+    ----------
+    losses : the names that may be of training, and are of no eval set by themselves.
+    """
+    known = table.columns.get("train_loss")
+    evaluated = [name for name in losses if _EVALUATED.search(name.lower())]
+    if table.evals or "eval_loss" in table.columns or known is None or len(evaluated) != 1:
+        return None
+    return evaluated[0] if known.column != evaluated[0] else None
 
 
 def _sets_asked(raw: pl.DataFrame) -> RefusedError:
@@ -425,6 +443,9 @@ def _steps_asked(raw: pl.DataFrame, columns: Mapping[str, str | None]) -> Iterat
     if step is not None and epoch is not None and anew and 2 * anew > falls:
         first = int(raw[epoch].min() or 0)  # type: ignore[arg-type]
         formula = updates_by_epoch(epoch, first, step)
+        of = f"{step}_of"
+        if of in raw.columns and (rows[step] <= rows[of]).all():
+            formula = formula.replace("<steps of an epoch>", f'"{of}"')
         yield (
             f"'{step}' counts anew in every epoch ({anew} times): say how many updates have been "
             f"made",

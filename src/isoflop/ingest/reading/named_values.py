@@ -28,8 +28,8 @@ _NUMBER: Final = r"[-+]?(?:[0-9]+(?:,[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?
 TOKEN: Final = f"({_WORD})|{_NUMBER}"
 """A word or a number; digits within a word are its own. Python and Rust read it alike."""
 _NOT_FINITE: Final = ("nan", "inf", "infinity")
-_JOINT: Final = re.compile(r"[ \t'\"`]*(?:[:=]|->|=>)?[ \t'\"`]*[-+]?")
-"""What may stand between a name and its value."""
+_JOINT: Final = re.compile(r"[ \t'\"`]*(?:[:=]|->|=>)?[ \t'\"`]*(?:\[ *)?[-+]?")
+"""What may stand between a name and its value; `Step [100/600]` is common."""
 _LEVELS: Final = frozenset(
     ("debug", "info", "warning", "warn", "error", "critical", "trace", "am", "pm", "utc", "gmt")
 )
@@ -136,16 +136,47 @@ def is_of_training(words: str) -> bool:
 
 
 _LABEL: Final = f"^{LABEL_OF_RANK}:?"
-_WRAPPED: Final = (
-    r"\b(?:(?:np|numpy|jnp|torch)\.)?(?:b?float(?:16|32|64)|u?int(?:8|16|32|64)|tensor|Array"
-    r"|DeviceArray)\(\[?([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?|nan|inf)\]?(?:, *[a-z_]+=[^()\n]*)?\)"
+_AS_NAMED: Final = (
+    (
+        r"\b(?:(?:np|numpy|jnp|torch)\.)?(?:b?float(?:16|32|64)|u?int(?:8|16|32|64)|tensor|Array"
+        r"|DeviceArray)\(\[?([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?|nan|inf)\]?"
+        r"(?:, *[a-z_]+=[^()\n]*)?\)",
+        r"\1",
+    ),
+    (r"\blogging_writer\.py:[0-9]+\] \[([0-9]+)\]", r"step \1,"),
+    (r"\bStep\.\.\. \(([0-9]+)", r"step \1"),
+    (r"\bIter\(train\) +\[ *([0-9]+)/ *([0-9]+)\]", r"iter \1/\2"),
+    (r"\bEpoch\(train\) +\[([0-9]+)\]\[ *([0-9]+)/ *([0-9]+)\]", r"epoch \1, iter \2/\3"),
+    (
+        r"\b[Ee]poch ?:? ?\[ *([0-9]+)/ *([0-9]+)\] ?[(\[] *([0-9]+)/ *([0-9]+)[)\]]",
+        r"epoch \1/\2, iter \3/\4",
+    ),
+    (r"([|,] *)([0-9]+)/ *([0-9]+) batches\b", r"\1iter \2/\3"),
+    (r"\b[Bb]atch(?:es)?:? +\[?([0-9]+)/ *([0-9]+)\]?", r"iter \1/\2"),
+    (r"\b(?:[Ff]inished|[Cc]ompleted|[Dd]one)(?: training)? (step|iter|iteration)\b", r"\1"),
 )
-"""How NumPy, PyTorch and JAX print numbers: `np.float32(7.08)`, `tensor(7.08, device='cuda:0')`."""
+"""What to read lines as, Python's and Rust's patterns alike.
+
+NumPy, PyTorch and JAX print numbers with their type: `np.float32(7.08)`, `tensor(7.08, device=..)`.
+CLU, MMEngine, minimind and the examples of PyTorch and Flax print steps, or batches of an epoch,
+without names.
+"""
 
 
 def unwrapped(line: str) -> str:
-    """Write a line without the rank before it, and numbers without what libraries put around."""
-    return re.sub(_WRAPPED, r"\1", re.sub(_LABEL, "", line))
+    """Write a line without the rank before it, with names and numbers as others print them."""
+    line = re.sub(_LABEL, "", line)
+    for pattern, written in _AS_NAMED:
+        line = re.sub(pattern, written, line)
+    return line
+
+
+def _unwrapped(lines: pl.Expr) -> pl.Expr:
+    """Do the same for many lines."""
+    lines = lines.str.replace(_LABEL, "")
+    for pattern, written in _AS_NAMED:
+        lines = lines.str.replace_all(pattern, re.sub(r"\\([0-9])", r"${\1}", written))
+    return lines
 
 
 _SPLIT: Final = re.compile(TOKEN, re.ASCII)
@@ -166,8 +197,9 @@ def form_of(line: str) -> Form:
         named = bool(words) and _JOINT.fullmatch(gap) is not None
         if token[1] is None or (bare.lower() in _NOT_FINITE and named):
             if named:
-                between = pairs and words[1:] and words[0] in _BEFORE_STEPS
-                name = " ".join(words[1:] if between else words)
+                before, words = _before_step(words, between=bool(pairs))
+                free += before
+                name = " ".join(words)
                 of_loss = bool(begun) and may_be_loss(name)
                 free += [] if of_loss else begun
                 pairs.append(
@@ -180,8 +212,8 @@ def form_of(line: str) -> Form:
                 _after_value(behind, gap, place, closed=line[end : end + 1] == ")")
                 last = "number"
             words, begun = [], []
-        elif last in {"value", "number"} and gap == "":  # a unit, or what a number is part of
-            _spoil(pairs, last)
+        elif last in {"value", "number"} and (gap == "" or _is_unit(line, tokens, place)):
+            _with_unit(pairs, last, "" if gap == "" else bare)
             last = "unit"
         else:
             if words and gap not in {" ", "_"}:
@@ -200,6 +232,43 @@ def form_of(line: str) -> Form:
     free += begun + words
     kind = re.sub("[0-9]+", "#", " ".join(word for word in free if not _UNIT.fullmatch(word)))
     return Form(_numbered(pairs) if len(pairs) <= PAIRS else (), kind)
+
+
+_LOSS_UNITS: Final = frozenset({"bpb", "bpc", "bits", "nats", "nat", "bits/token", "nats/token"})
+
+
+def _before_step(words: list[str], *, between: bool) -> tuple[list[str], list[str]]:
+    """Divide words before a value into what is no name of it, and its name.
+
+    `Eval 4 at step 8000` and `Validation at step 100: loss 6.1` name a step.
+    """
+    at = next((place for place, word in enumerate(words) if word in _BEFORE_STEPS), None)
+    if at is None or not (words[at + 1 :] if at == 0 and between else is_axis(words[at + 1 :])):
+        return [], words
+    return words[:at], words[at + 1 :]
+
+
+def is_axis(words: Sequence[str]) -> bool:
+    """Tell whether words name how far training had gone."""
+    return plain(" ".join(words)) in AXES
+
+
+def _is_unit(line: str, tokens: Sequence[re.Match[str]], place: int) -> bool:
+    """Tell whether a word is the unit of a loss before it, and has no value of its own."""
+    if tokens[place][0].lower() not in _LOSS_UNITS:
+        return False
+    if place + 1 == len(tokens):
+        return True
+    gap = line[tokens[place].end() : tokens[place + 1].start()]
+    return tokens[place + 1][1] is not None or _JOINT.fullmatch(gap) is None
+
+
+def _with_unit(pairs: list[Pair], last: str, unit: str) -> None:
+    """Note the unit of the last value; without a word of its own, it is no plain number."""
+    if not unit:
+        _spoil(pairs, last)
+    elif last == "value":
+        pairs[-1] = Pair(f"{pairs[-1].name} ({unit})", pairs[-1].place, pairs[-1].plain)
 
 
 _CLOSES: Final = frozenset(["", *" \t\n,;|)]}>\"'`/:.&"])
@@ -316,7 +385,7 @@ class Lines:
             )
             .with_columns(
                 rank=pl.coalesce(pl.col("line").str.extract(_LABEL, at) for at in (1, 2)),
-                line=pl.col("line").str.replace(_LABEL, "").str.replace_all(_WRAPPED, "${1}"),
+                line=_unwrapped(pl.col("line")),
             )
             .with_columns(skeleton=pl.col("line").str.replace_all(TOKEN, f"${{1}}{_SKELETON}"))
         )

@@ -128,10 +128,10 @@ def _has_progress_bar(text: str) -> int:
 
 
 def _has_keras_bar(text: str) -> int:
-    """Tell the bar of Keras with a loss behind it."""
+    """Tell the bar of Keras with a loss behind it, or the line an epoch that it prints instead."""
     bar = (
-        r"[0-9]+/[0-9]+ (?:\[[=>.]+\]|[\u2501 ]+) [^\n]{0,40}/(?:step|epoch) - "
-        r"(?:[^\n]* - )?loss: "
+        r"[0-9]+/[0-9]+ (?:(?:\[[=>.]+\]|[\u2501 ]+) [^\n]{0,40}/(?:step|epoch)"
+        r"|- [0-9hms:]{1,12}(?: - [^\n]{0,20}/(?:step|epoch))?) - (?:[^\n]* - )?loss: "
     )
     return int("loss: " in text and re.search(bar, text) is not None)
 
@@ -447,6 +447,13 @@ PATTERNS: Final = (
         refused="its losses are means since the beginning of the epoch: drop in what "
         "keras.callbacks.CSVLogger wrote, a row an epoch, or a row a step as CSV, with columns "
         "step, train_loss and val_loss",
+    ),
+    Pattern(
+        "the progress of Levanter",
+        words=("Progress on:train ",),
+        line=re.compile(r"\bProgress on:train [0-9.]+[a-z]*/[0-9.]+[a-z]* rate:"),
+        refused="its steps are rounded to tens: drop in the run's history from W&B, or what its "
+        "json_logger wrote (tracker_metrics.jsonl)",
     ),
     Pattern("table", magic=re.compile(rb"PAR1")),
     Pattern("table", looks=_rows_of_a_table, general=True),

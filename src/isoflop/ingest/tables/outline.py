@@ -574,6 +574,9 @@ def _in_its_unit(value: str, column: str) -> dict[str, TableColumn]:
     unit = None if column.startswith("<") else unit_of(column)  # a gap names several
     if unit == "perplexity":
         return {value: TableColumn(formula=f'LN("{column}")')}
+    if unit == "bits_per_byte":
+        of_token = TableColumn(formula=f'<bytes of a token> * "{column}"')
+        return {value: of_token, "loss_unit": of_all_rows("bits_per_token")}
     told = {value: scaled(column, 1.0)}
     return told | ({"loss_unit": of_all_rows(unit)} if unit == "bits_per_token" else {})
 

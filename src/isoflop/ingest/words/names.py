@@ -25,7 +25,7 @@ COLUMNS: Final = {
     "step": (
         "train/global_step", "trainer/global_step", "global_step", "iteration", "train/step",
         "training_step", "num_updates", "time/batch", "step", "iter", "iters", "_step",
-        "steps",
+        "steps", "step_i", "update", "updates",
     ),
     "tokens": (
         "throughput/total_tokens", "optim/total_tokens", "total_tokens", "tokens_seen",
