@@ -20,7 +20,7 @@ from isoflop.ingest.reading.patterns import readable_formats, recognise
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.reading.source import RawFile
 from tests.ingest.reading.test_textlog import mutants
-from tests.ingest.samples import ingest, write
+from tests.ingest.samples import ingest, nanogpt, row, write
 from tests.ingest.test_formats import FIXTURES, logs
 from tests.tiers import times
 
@@ -466,8 +466,8 @@ def test_a_line_means_the_same_to_both(words: list[str]) -> None:
     lines = ["step 3 loss 2.5", "".join(["loss ", *words]), "".join(words)]
     fast = {}
     for alike in Lines().alike(lines, 1):
-        for place, row in enumerate(alike.rows):
-            fast[row] = alike.form, tuple(texts[place] for texts in alike.texts)
+        for place, line in enumerate(alike.rows):
+            fast[line] = alike.form, tuple(texts[place] for texts in alike.texts)
     slow = {
         alike.rows[0]: (alike.form, tuple(texts[0] for texts in alike.texts))
         for alike in Lines().alike_one_by_one(lines, 1)
@@ -495,3 +495,17 @@ def test_the_form_of_a_line(line: str, told: dict[str, bool], kind: str) -> None
     form = form_of(line)
     assert {pair.name: pair.plain for pair in form.pairs} == told
     assert form.kind == kind
+
+
+@pytest.mark.parametrize("name", ["train/pg_loss", "rollout/reward", "ppo_kl", "policy_loss"])
+def test_lines_of_reinforcement_learning_are_no_pretraining(tmp_path: Path, name: str) -> None:
+    """A map of their loss was proposed, as slime's `step 0: {'train/loss': ...}` has one."""
+    lines = "".join(
+        f"[2026-10-01 10:00:00] step {n}: {{'train/loss': {3 - n / 99:.4f}, '{name}': 0.01, "
+        f"'train/grad_norm': 0.3}}\n"
+        for n in range(50)
+    )
+    tables = ingest(tmp_path / "s", {"a.log": lines, "o.log": nanogpt()})
+    reason = row(tables.files, "path", "a.log")["reason"]
+    assert f"'{name}' is of reinforcement learning" in reason
+    assert "train_loss" not in reason

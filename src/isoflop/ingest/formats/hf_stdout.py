@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 8
+VERSION = 9
 COUNTER: Final = names.COUNTER
 STEPS_REPEAT: Final = True
 """Lines of several updates may have one epoch, of which two digits are printed."""

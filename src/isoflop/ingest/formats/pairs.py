@@ -36,9 +36,11 @@ from isoflop.ingest.tables.outline import Outline, guess, some
 from isoflop.ingest.words.names import (
     COLUMNS,
     MAY_NAME_RUNS,
+    REWARDED,
     find,
     find_epoch,
     may_be_loss,
+    of_rewards,
     plain,
     unit_of,
     updates_by_epoch,
@@ -268,6 +270,8 @@ def _blocks(told: Gathered, table: TableMap | None, file: RawFile) -> Iterator[B
             f"words: too irregular to be read. {AS_CSV}"
         )
     raw = told.frame()
+    if table is None and (reward := of_rewards(raw.columns)) is not None:
+        raise RefusedError(f"{REWARDED.format(reward)}; a map reads it all the same ('table:')")
     remarks = [*told.remarks(raw.columns)]
     if table is None and told.bare:
         raise _sets_asked(raw)

@@ -104,7 +104,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 55
+VERSION = 56
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 6
+VERSION = 7
 COUNTER: Final = names.COUNTER
 PIECE: Final = 1 << 20
 """Characters of the file that are read at once."""

@@ -508,8 +508,11 @@ def may_be_loss(name: str) -> bool:
 
 
 def of_rewards(names: Iterable[str]) -> str | None:
-    """Find the name of a reward, which no pretraining has; None without."""
-    rewards = r"(?:^|[^a-z])(?:rewards?|rew)(?:$|[^a-z])"
+    """Find the name of a reward, or of a policy's loss, which no pretraining has; None without."""
+    rewards = (
+        r"(?:^|[^a-z])(?:rewards?|rew|pg_loss|pg_clipfrac|policy_loss|ppo_kl|grpo_loss|advantages?)"
+        r"(?:$|[^a-z])"
+    )
     return next((name for name in names if re.search(rewards, plain(name))), None)
 
 
