@@ -112,7 +112,8 @@ def test_answers_are_the_reports_numbers(estimates: Path) -> None:
     )[0]
     assert f"{count(envelope.params.value, hand=PLAIN)} ({NONE})" in text
     assert "no interval from its resamples covers in simulated sweeps as often" in text
-    assert f"N where {IN_PROSE['parametric']} is true" in text
+    # once, whichever quantities it keeps from an interval
+    assert f"(N, D, D/N and loss where {IN_PROSE['parametric']} is true)" in text
 
 
 def test_every_law_of_the_set_answers_with_its_weight(estimates: Path) -> None:

@@ -1042,7 +1042,7 @@ def _of_priors(answers: Answers) -> list[str]:
 
 
 def _without(allocation: Allocation) -> list[str]:
-    """Name the quantities of an allocation that were to have an interval and have none."""
+    """Name the quantities of an allocation that were to have an interval and have none, by why."""
     named = {
         "N": allocation.params,
         "D": allocation.tokens,
@@ -1050,14 +1050,14 @@ def _without(allocation: Allocation) -> list[str]:
         "loss": allocation.loss,
         "C": allocation.flops,
     }
-    reasons = []
+    reasons: dict[str, list[str]] = {}
     for name, quantity in named.items():
         if quantity is None or LEVEL not in quantity.levels or LEVEL in quantity.intervals:
             continue
         missing = quantity.levels[LEVEL]
         why = f" where {IN_PROSE[missing.truth]} is true" if isinstance(missing, NoLevel) else ""
-        reasons.append(f"{name}{why}")
-    return reasons
+        reasons.setdefault(why, []).append(name)
+    return [f"{listed(names)}{why}" for why, names in reasons.items()]
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
