@@ -565,7 +565,15 @@ def _impossible_counts(facts: dict[str, Fact]) -> Iterator[str]:
             f"them, {everything:.6g} by {total.origin}: {line}"
         )
     body = facts.get("params.nonembedding")
-    if body is None or "architecture" in (body.source, total.source):
+    if body is None or total.source == "architecture":
+        return
+    if body.source == "architecture":
+        if float(body.value) > (1.0 + SAME) * everything and total.source != "sidecar":
+            yield (
+                f"its shape has {body.value:.6g} parameters without embedding, more than all of "
+                f"them by {total.origin}, {everything:.6g}, which may be those of one device, or "
+                f"those that are trained: say in {SIDECAR}, params: {{total: <embedding included>}}"
+            )
         return
     if float(body.value) > (1.0 + SAME) * everything:  # a printed N may be rounded
         yield (

@@ -43,8 +43,12 @@ STEPS_REPEAT: Final = True
 
 _LINE = re.compile(r"\{'(?:loss|eval_loss|eval_\w+|train_runtime)': [^{}\n]*\}")
 _PAIR = re.compile(r"'([^']+)': (?:'([^']*)'|([^,}\s]+))")
+_TRAINABLE, _ALL, _DEVICE, _ACCUMULATED = "trainable", "all", "of device", "accumulated"
 _HEADER: Final = (
-    (re.compile(r"Number of trainable parameters = ([0-9]+(?:,[0-9]{3})*)"), "params.total"),
+    (re.compile(r"Number of trainable parameters = ([0-9]+(?:,[0-9]{3})*)"), _TRAINABLE),
+    (re.compile(r"\|\| all params: ([0-9]+(?:,[0-9]{3})*)"), _ALL),
+    (re.compile(r"batch size per device = ([0-9]+(?:,[0-9]{3})*)"), _DEVICE),
+    (re.compile(r"Gradient Accumulation steps = ([0-9]+(?:,[0-9]{3})*)"), _ACCUMULATED),
     (re.compile(r"Total (?:train )?batch size \([^)]*\) = ([0-9]+(?:,[0-9]{3})*)"), "batch"),
     (re.compile(r"Total (?:optimization )?steps = ([0-9]+(?:,[0-9]{3})*)"), "schedule.steps"),
     (re.compile(r"Num Epochs = ([0-9]+(?:,[0-9]{3})*)"), "epochs"),
@@ -185,8 +189,30 @@ class _Steps:
 
 
 def _facts(header: Mapping[str, Any]) -> Any:
-    facts = {name: value for name, value in header.items() if name != "epochs"}
+    known = {name for _, name in _HEADER if "." in name or name == "batch"}
+    facts = {name: value for name, value in header.items() if name in known}
+    facts |= _params(header)
     return facts_of({"loss_unit": "nats_per_token", "loss_kind": "interval_mean", **facts})
+
+
+def _params(header: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the number of parameters, or what is printed of it where that may be a part.
+
+    Those that are trained are none of all beside adapters, whose line says both. Under FSDP the
+    Trainer prints those of one device (huggingface/transformers, issue 40463), as no line tells.
+    """
+    trainable, everything = header.get(_TRAINABLE), header.get(_ALL)
+    if everything is not None or trainable is None:
+        return {} if everything is None else {"params.total": everything}
+    batch, each = header.get("batch"), header.get(_DEVICE)
+    devices = (batch or 1) / (each or batch or 1) / (header.get(_ACCUMULATED) or 1)
+    if devices < 1.5:
+        return {"params.total": trainable}
+    return {
+        "params.of_ranks": trainable,
+        "params.unsummed": f"its log has {trainable:.10g} trainable parameters, which are all of "
+        f"them, or under FSDP those of one of {devices:g} devices",
+    }
 
 
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
