@@ -22,6 +22,7 @@ from isoflop.approaches.estimators.identifiability import (
     require_determined,
     require_identified,
     require_narrow,
+    require_slopes,
 )
 from isoflop.approaches.estimators.loss_law import points_of
 from isoflop.approaches.estimators.registry import fit
@@ -249,6 +250,8 @@ def _by_form(fitted: Fit, nesting: Fit | None, settings: ApproachesSettings) -> 
         return None
     few = {"draws": min(settings.bootstrap.draws, NESTING_DRAWS)}
     try:
+        # where most resamples cannot be fitted the slopes still tell
+        require_slopes(nesting)
         refits = nesting.refit(resample(nesting, settings.bootstrap.model_copy(update=few)))
         require_determined(nesting, refits.parameters, refits.refusals)
     except OpenSizeError as error:

@@ -278,6 +278,17 @@ def test_three_values_do() -> None:
     require_slopes(fit)
 
 
+def test_a_form_answers_for_two_sizes_of_few_runs() -> None:
+    """Most resamples of the nested law could not be fitted, and Kaplan's law alone passed."""
+    n = np.repeat([1e7, 1e9], 4)
+    design = Design(n, n * np.tile([1.0, 10.0, 100.0, 1000.0], 2), np.full(8, np.nan), 1)
+    sweep = simulate(LAW, design, noise=0.001, rng=np.random.default_rng(0))
+    outcome, _ = fit_approach(sweep, "kaplan_law", SETTINGS, sweep="s", provenance=PROVENANCE)
+    assert isinstance(outcome, Refusal)
+    assert "special case of the nested law" in outcome.refused
+    assert "They have 2 sizes, which fix no exponent" in outcome.refused
+
+
 def test_runs_off_a_line_must_be_more_than_a_tenth() -> None:
     n = np.geomspace(1e7, 1e9, 30)
 
