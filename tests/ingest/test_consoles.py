@@ -142,6 +142,27 @@ def test_evaluations_of_olmo_core_are_read(tmp_path: Path) -> None:
     assert evals.select("step", "eval_set", "value").rows() == [(10, "c4_en-validation", 5.5)]
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"), [("40,960", 40960.0), ("1.2B", None), ("1310720", 1310720.0)]
+)
+def test_tokens_of_olmo_core_are_taken_where_they_are_exact(
+    text: str, tokens: float | None, tmp_path: Path
+) -> None:
+    record = "[step=10/20,epoch=0]\n    train/CE loss=5.25\n    throughput/total tokens={}\n"
+    parsed = read(tmp_path, record.format(text) + "2026-03-01 INFO\tdone\n", "olmo")
+    assert parsed.records["tokens"].to_list() == [tokens]
+
+
+def test_total_loss_is_the_loss_where_megatron_s_forks_have_no_other(tmp_path: Path) -> None:
+    lines = (
+        f" iteration {s:8d}/    1200 | elapsed time per iteration (ms): 9.0 | learning rate 1E-04 "
+        f"| total loss {8 - s / 100:.6E} |\n"
+        for s in (10, 20)
+    )
+    parsed = read(tmp_path, "".join(lines), "megatron")
+    assert parsed.records["train_loss"].to_list() == [7.9, 7.8]
+
+
 def test_one_rank_of_olmo_counts(tmp_path: Path) -> None:
     text = "".join(
         "".join(f"{rank}: {line}" for line in olmo(step, 5.0 + rank).splitlines(keepends=True))

@@ -54,7 +54,7 @@ _RESUMED = re.compile(
 _LOADING = re.compile(r"loading (?:distributed )?checkpoint from .* at iteration ([0-9]+)")
 _CRASHED = ("Traceback (most recent call last)", "CUDA out of memory")
 _NEMO: Final = "reduced_train_loss"
-_LOSSES: Final = ("lm loss", "lm_loss", _NEMO)
+_LOSSES: Final = ("lm loss", "lm_loss", _NEMO, "total loss")
 _ARGUMENTS: Final = {
     "num_layers": "architecture.layers",
     "hidden_size": "architecture.d_model",

@@ -2,7 +2,7 @@
 
 A record is closed by the line after it; one that the end of the file leaves open counts where it
 has every value of the record before it, and is dropped as cut where it has not.
-Tokens are taken where they are exact (OLMo), not where they are rounded (OLMo-core's `1.2B`).
+Tokens are taken where they are exact, not where they are rounded (`1.2B` in OLMo-core).
 Evaluations stand below a line of their own, without a step, and are of the last one printed: in
 OLMo as `eval/<set>/CrossEntropyLoss=`, in OLMo-core as `<set>/CE loss=` below `Finished lm evals`.
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 5
+VERSION = 6
 
 _STEP = re.compile(r"\[step=([0-9]+)/([0-9]+|\?\?\?)[^\]]*\]\s*$")
 _PAIR = re.compile(r"^\s+(\S[^=]*)=(\S+)\s*$")
@@ -55,8 +55,9 @@ _COLUMNS: Final = {
     "optim/LR (group 0)": "lr",
     "optim/total_grad_norm": "grad_norm",
     "optim/total grad norm": "grad_norm",
-    "throughput/total_tokens": "tokens",
 }
+_TOKENS: Final = ("throughput/total_tokens", "throughput/total tokens")
+_EXACT = re.compile(r"[0-9]+(?:,[0-9]{3})*(?:\.0*)?(?:e[+]?[0-9]+)?")
 _EVALUATION = re.compile(r"eval/(?:lm/)?([^/]+)/(?:CrossEntropyLoss|CE loss)")
 _EVALUATED = re.compile(r"Finished \S+ evals in [0-9.,]+ seconds\. Metrics:\s*$")
 _EVALUATED_SET = re.compile(r"([^/]+)/CE loss")
@@ -126,9 +127,10 @@ class _Console:
         if self._step is not None and self._pairs:
             yield from self._facts.news()
             yield from _record(self._step, self._pairs)
-            self._last = self._step, number(self._pairs.get("throughput/total_tokens"))
+            self._last = self._step, _tokens(self._pairs)
             if any(name in _COLUMNS for name in self._pairs):
-                self._usual = {name for name in self._pairs if name in _COLUMNS}
+                known = {*_COLUMNS, *_TOKENS}
+                self._usual = {name for name in self._pairs if name in known}
         self._step, self._pairs = None, {}
 
     def _evaluation(self, name: str, text: str) -> Iterator[Event]:
@@ -143,6 +145,12 @@ class _Console:
         yield Unread() if value is None else Evaluation(step, match[1], value, tokens=tokens)
 
 
+def _tokens(pairs: Mapping[str, str]) -> float | None:
+    """Read the tokens so far; `1.2B` is rounded."""
+    text = next((pairs[name] for name in _TOKENS if name in pairs), "")
+    return number(text) if _EXACT.fullmatch(text) else None
+
+
 def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
     """Turn a step's lines into a point and evaluations."""
     columns = {
@@ -150,7 +158,7 @@ def _record(step: int, pairs: Mapping[str, str]) -> Iterator[Event]:
         for name, text in pairs.items()
         if name in _COLUMNS and (value := number(text)) is not None
     }
-    tokens = columns.pop("tokens", None)
+    tokens = _tokens(pairs)
     if "train_loss" in columns:
         yield Point(step, tokens=tokens, **columns)  # type: ignore[arg-type]
     for name, text in pairs.items():
