@@ -16,7 +16,7 @@ from isoflop.ingest.reading.parsed import gather
 from isoflop.ingest.reading.protobuf import floats
 from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.sweep import read_sweep
-from tests.ingest.samples import RECORD, ingest, row
+from tests.ingest.samples import RECORD, ingest, row, write
 from tests.ingest.test_formats import FIXTURES
 from tests.ingest.test_genuine_logs import LOGS, needs_logs
 
@@ -175,6 +175,26 @@ def event_file(losses: dict[int, float], tag: bytes = b"loss") -> bytes:
         event = b"\x09" + struct.pack("<d", 1.7e9 + step) + bytes([0x10, step])
         events.append(event + field(5, field(1, value)))
     return b"".join(struct.pack("<QI", len(event), 0) + event + bytes(4) for event in events)
+
+
+def test_samples_so_far_are_read(tmp_path: Path) -> None:
+    """NeMo counts its updates from 0, and its sequences."""
+    steps = range(9, 120, 10)
+    losses = event_file({s: 8 - s / 100 for s in steps}, b"reduced_train_loss")
+    samples = event_file({s: float((s + 1) * 128) for s in steps}, b"consumed_samples")
+    records = parsed(losses + samples, tmp_path).records
+    assert records["samples"].to_list() == [(s + 1) * 128 for s in steps]
+    assert records["train_loss"].null_count() == 0
+
+
+def test_a_file_whose_losses_have_no_known_tag_names_its_tags(tmp_path: Path) -> None:
+    content = event_file(dict.fromkeys(range(5), 3.0), b"epoch_loss")
+    tables = inspect(write(tmp_path / "s", {"a/events.out.tfevents.1.h": content}))
+    told = tables.as_json()["files"]
+    assert any(
+        str(file["reason"]).startswith("no records; it has no tag that is known as a loss, but: ep")
+        for file in told
+    )
 
 
 @pytest.mark.parametrize("names", [("train", "validation"), ("loss_train", "loss_val")])

@@ -246,7 +246,7 @@ def _judged(log: Log, parsed: Parsed) -> Log:
         return log.rejected(f"no row is left ({log.reason}){beside}")
     if not parsed.lines:
         lack = "cut before its first record" if parsed.truncated else "no records"
-        return log.rejected(f"{lack}{beside}")
+        return log.rejected("; ".join([f"{lack}{beside}", *parsed.remarks]))
     if not any(run.advances for run in parsed.runs):
         return log.rejected(f"no record after the first step{beside}")
     if len(parsed.runs) == 1 and parsed.runs[0].turns:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 11
+VERSION = 12
 RUN_IS_FOLDER = True
 """Files of one folder are parts of one run."""
 STEPS_REPEAT: Final = True
@@ -58,6 +58,8 @@ STEPS_REPEAT: Final = True
 _FLOAT, _DOUBLE = 1, 2
 """Kinds of a tensor's numbers."""
 _COLUMNS: Final = ("tokens", "train_loss", "lr", "grad_norm")
+_SAMPLES: Final = ("consumed_samples", "train/consumed_samples")
+"""NeMo's tags of all sequences so far."""
 _ARGUMENTS: Final = {
     "max_steps": "schedule.steps",
     "lr_scheduler_type": "schedule.kind",
@@ -217,6 +219,7 @@ def _records(scalars: pl.DataFrame) -> tuple[pl.DataFrame, list[str], str]:
     loss, single = loss_curve({tag: lengths[tag] for tag in tags})
     tokens, still = _tokens_so_far(latest, tags)
     told = {"tokens": tokens, "train_loss": loss}
+    told["samples"] = next((tag for tag in tags if plain(tag) in _SAMPLES), None)
     named = {column: find(column, tags) for column in _COLUMNS} | told
     chosen = {column: tag for column, tag in named.items() if tag is not None}
     frames = []
