@@ -163,6 +163,18 @@ def test_total_loss_is_the_loss_where_megatron_s_forks_have_no_other(tmp_path: P
     assert parsed.records["train_loss"].to_list() == [7.9, 7.8]
 
 
+def test_parameters_of_a_pipeline_of_deepspeed_are_n(tmp_path: Path) -> None:
+    """Tied weights, which the first and the last stage have, are counted once."""
+    text = (
+        "[INFO] [engine.py:150:print] RANK=0 STAGE=0 LAYERS=8 [0, 8) STAGE_PARAMS=700 (0.001M) "
+        "TOTAL_PARAMS=1400 (0.001M) UNIQUE_PARAMS=1300 (0.001M)\n"
+        " samples/sec: 207.5 | iteration       10/    1000 | elapsed time per iteration (ms): 12.5"
+        " | learning rate: 6.000E-04 | lm_loss: 9.000000E+00 | loss scale: 1.0 |\n"
+    )
+    parsed = read(tmp_path, text, "megatron")
+    assert parsed.runs[0].facts[0].params.total == 1300
+
+
 def test_one_rank_of_olmo_counts(tmp_path: Path) -> None:
     text = "".join(
         "".join(f"{rank}: {line}" for line in olmo(step, 5.0 + rank).splitlines(keepends=True))

@@ -48,6 +48,8 @@ _ORIGIN = re.compile(r"\.*(?:default|updated)$")
 _VOCABULARY = re.compile(r"padded vocab \(size: [0-9]+\).*\(new size: ([0-9]+)\)")
 _ESTIMATED = re.compile(r"estimated model parameters( without embeddings)?: ([0-9.]+)")
 _BILLIONS = re.compile(r"Total number of parameters in billions: ([0-9.]+)")
+_TOTAL = re.compile(r"\bUNIQUE_PARAMS=([0-9]+)\b")
+"""What DeepSpeed's pipelines print of all ranks of a model together, tied weights once."""
 _RESUMED = re.compile(
     r"successfully loaded (?:checkpoint .* at iteration |\S*/global_step)([0-9]+)"
 )
@@ -170,6 +172,8 @@ class Reader:
         if match := _ESTIMATED.search(line):
             name = "params.nonembedding" if match[1] else "params.total"
             self._facts[name] = round((number(match[2]) or 0.0) * 1e9)
+        elif match := _TOTAL.search(line):
+            self._facts["params.total"] = number(match[1])
         elif match := _BILLIONS.search(line):
             self._facts.setdefault("params.total", (number(match[1]) or 0.0) * 1e9)
         elif match := _VOCABULARY.search(line):
@@ -304,7 +308,7 @@ FORMAT = TextFormat(
     reader=Reader,
     triggers=(
         " ...", "padded vocab ", *RANK_WORDS, "estimated model parameters",
-        "Total number of parameters", "successfully loaded ", "checkpoint from ", "valid",
-        "test loss", "test results",
+        "Total number of parameters", "UNIQUE_PARAMS=", "successfully loaded ", "checkpoint from ",
+        "valid", "test loss", "test results",
     ),
 )  # fmt: skip
