@@ -259,3 +259,27 @@ def test_settings_of_another_kind_are_no_table(tmp_path: Path) -> None:
     tables = ingest(tmp_path / "s", files, sidecar)
     reason = row(tables.files, "path", "a/ds_config.json")["reason"]
     assert reason == "unknown: no facts, no losses and no steps"
+
+
+@pytest.mark.parametrize(
+    ("told", "facts"),
+    [
+        (
+            {
+                "train_batch_size": 128,
+                "train_micro_batch_size_per_gpu": 8,
+                "gradient_accumulation_steps": 2,
+            },
+            {"batch": 128},
+        ),
+        ({"train_batch_size": 128, "train_micro_batch_size_per_gpu": 7}, None),
+        ({"train_batch_size": 128}, None),
+        ({"train_batch_size": "auto", "train_micro_batch_size_per_gpu": "auto"}, None),
+        ({"n_params_M": 19.794176}, {"params.total": 19_794_176}),
+    ],
+)
+def test_deepspeed_s_batch_and_counts_in_a_unit_are_settings(
+    told: dict[str, object], facts: dict[str, float] | None, tmp_path: Path
+) -> None:
+    (tmp_path / "ds_config.json").write_text(json.dumps(told, indent=1))
+    assert read_settings(RawFile.at(tmp_path / "ds_config.json", tmp_path)) == facts

@@ -14,7 +14,7 @@ from isoflop.ingest.facts.experts import of_experts
 from isoflop.ingest.facts.identity import OF_EXPERTS
 from isoflop.ingest.reading.textlog import facts_of
 from isoflop.ingest.words.model_types import of_model_type
-from isoflop.ingest.words.names import SIZES, counted_by_words
+from isoflop.ingest.words.names import SIZES, counted_by_words, without_unit
 from isoflop.ingest.words.numbers import finite
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ NAMES: Final = {
 }  # fmt: skip
 """By fact, the names it goes by, the plainest last part of a dotted one; the first known wins."""
 
+MICRO_BATCH: Final = "train_micro_batch_size_per_gpu"
+"""DeepSpeed's, which tells that a `train_batch_size` beside it is that of all devices."""
 WORDS: Final = frozenset({"schedule.kind", "dataset"})
 FLAGS: Final = frozenset({"architecture.tied", "architecture.gated"})
 DEEPEST: Final = 12
@@ -101,7 +103,10 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
             break
         for fact, names in NAMES.items():
             called = name in names or (fact in SIZES and counted_by_words(name) == fact)
-            if called and (known := _typed(fact, value)) is not None:
+            counted = without_unit(name) if fact in SIZES and not called else None
+            of_it = value if counted is None else _in_units(value, counted[1])
+            called = called or (counted is not None and counted[0] in names)
+            if called and (known := _typed(fact, of_it)) is not None:
                 by_fact.setdefault(fact, {}).setdefault(name, []).append(known)
     facts: dict[str, Any] = {}
     for fact, by_name in by_fact.items():
@@ -115,6 +120,7 @@ def settings_of(nested: Mapping[str, Any]) -> dict[str, Any]:
     told = dict(leaves)
     kinds = frozenset(str(value) for name, value in leaves if name == "model_type")
     more = of_model_type(facts, told, kinds) | of_experts(facts, told)
+    facts = _of_deepspeed(told) | facts
     if "architecture.experts" not in facts and "architecture.uncounted" not in more:
         # a dense model has no use for a routing
         facts = {fact: value for fact, value in facts.items() if fact not in OF_EXPERTS}
@@ -137,6 +143,21 @@ def _leaves(nested: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
                 yield from _leaves(inner, depth + 1)
         else:
             yield str(key).lower().lstrip("-").replace("-", "_").rpartition(".")[2], inner
+
+
+def _in_units(value: object, unit: float) -> float | None:
+    """Read a count in its unit: `n_params_m`."""
+    known = finite(value)
+    return None if known is None else known * unit
+
+
+def _of_deepspeed(told: Mapping[str, Any]) -> dict[str, float]:
+    """Give the batch of DeepSpeed's configuration, where it is that of all devices."""
+    names = ("train_batch_size", MICRO_BATCH, "gradient_accumulation_steps")
+    batch, micro, accumulated = (finite(told.get(name)) for name in names)
+    if not batch or not micro or batch % (micro * (accumulated or 1.0)):
+        return {}
+    return {"batch": batch}
 
 
 def _all_tokens(nested: Mapping[str, Any], depth: int) -> float | None:

@@ -17,7 +17,7 @@ import yaml
 from isoflop.config.reading import yaml_content
 from isoflop.ingest.facts.sidecar import SIDECAR, Fact, leaves, rule_for
 from isoflop.ingest.reading.json_table import has_curve, has_listed_losses
-from isoflop.ingest.reading.settings import settings_of
+from isoflop.ingest.reading.settings import MICRO_BATCH, settings_of
 from isoflop.ingest.reading.textlog import facts_of
 from isoflop.ingest.words.file_names import stem
 from isoflop.ingest.words.names import (
@@ -73,7 +73,8 @@ def read_settings(file: RawFile) -> dict[str, Any] | None:
         facts = {fact: value for fact, value in facts.items() if fact.startswith(_LASTING)}
         return _values(facts) if facts else None
     is_size = len(told) == 1 and any(fact.startswith("params.") for fact in facts)
-    few = len(facts) < LEAST and not is_size
+    is_deepspeed_s = bool(facts) and MICRO_BATCH in told
+    few = len(facts) < LEAST and not (is_size or is_deepspeed_s)
     no_settings = few or _is_record(told) or has_listed_losses(told) or has_curve(told)
     return None if no_settings else _values(facts)
 
