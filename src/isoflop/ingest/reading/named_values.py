@@ -138,24 +138,38 @@ def is_of_training(words: str) -> bool:
 _LABEL: Final = f"^{LABEL_OF_RANK}:?"
 _AS_NAMED: Final = (
     (
+        ("16(", "32(", "64(", "int8(", "tensor(", "Array("),
         r"\b(?:(?:np|numpy|jnp|torch)\.)?(?:b?float(?:16|32|64)|u?int(?:8|16|32|64)|tensor|Array"
         r"|DeviceArray)\(\[?([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?|nan|inf)\]?"
         r"(?:, *[a-z_]+=[^()\n]*)?\)",
         r"\1",
     ),
-    (r"\blogging_writer\.py:[0-9]+\] \[([0-9]+)\]", r"step \1,"),
-    (r"\bStep\.\.\. \(([0-9]+)", r"step \1"),
-    (r"\bIter\(train\) +\[ *([0-9]+)/ *([0-9]+)\]", r"iter \1/\2"),
-    (r"\bEpoch\(train\) +\[([0-9]+)\]\[ *([0-9]+)/ *([0-9]+)\]", r"epoch \1, iter \2/\3"),
+    (("logging_writer.py:",), r"\blogging_writer\.py:[0-9]+\] \[([0-9]+)\]", r"step \1,"),
+    (("Step... (",), r"\bStep\.\.\. \(([0-9]+)", r"step \1"),
+    (("Iter(train)",), r"\bIter\(train\) +\[ *([0-9]+)/ *([0-9]+)\]", r"iter \1/\2"),
     (
+        ("Epoch(train)",),
+        r"\bEpoch\(train\) +\[([0-9]+)\]\[ *([0-9]+)/ *([0-9]+)\]",
+        r"epoch \1, iter \2/\3",
+    ),
+    (
+        ("poch [", "poch:[", "poch: [", "poch[", "poch :"),
         r"\b[Ee]poch ?:? ?\[ *([0-9]+)/ *([0-9]+)\] ?[(\[] *([0-9]+)/ *([0-9]+)[)\]]",
         r"epoch \1/\2, iter \3/\4",
     ),
-    (r"([|,] *)([0-9]+)/ *([0-9]+) batches\b", r"\1iter \2/\3"),
-    (r"\b[Bb]atch(?:es)?:? +\[?([0-9]+)/ *([0-9]+)\]?", r"iter \1/\2"),
-    (r"\b(?:[Ff]inished|[Cc]ompleted|[Dd]one)(?: training)? (step|iter|iteration)\b", r"\1"),
+    ((" batches",), r"([|,] *)([0-9]+)/ *([0-9]+) batches\b", r"\1iter \2/\3"),
+    (
+        ("atch ", "atches ", "atch: ", "atches: "),
+        r"\b[Bb]atch(?:es)?:? +\[?([0-9]+)/ *([0-9]+)\]?",
+        r"iter \1/\2",
+    ),
+    (
+        ("inished ", "ompleted ", "one "),
+        r"\b(?:[Ff]inished|[Cc]ompleted|[Dd]one)(?: training)? (step|iter|iteration)\b",
+        r"\1",
+    ),
 )
-"""What to read lines as, Python's and Rust's patterns alike.
+"""What to read lines as: texts of which a line has one, the pattern (Python's and Rust's alike).
 
 NumPy, PyTorch and JAX print numbers with their type: `np.float32(7.08)`, `tensor(7.08, device=..)`.
 CLU, MMEngine, minimind and the examples of PyTorch and Flax print steps, or batches of an epoch,
@@ -166,16 +180,17 @@ without names.
 def unwrapped(line: str) -> str:
     """Write a line without the rank before it, with names and numbers as others print them."""
     line = re.sub(_LABEL, "", line)
-    for pattern, written in _AS_NAMED:
+    for _, pattern, written in _AS_NAMED:
         line = re.sub(pattern, written, line)
     return line
 
 
-def _unwrapped(lines: pl.Expr) -> pl.Expr:
-    """Do the same for many lines."""
-    lines = lines.str.replace(_LABEL, "")
-    for pattern, written in _AS_NAMED:
-        lines = lines.str.replace_all(pattern, re.sub(r"\\([0-9])", r"${\1}", written))
+def _unwrapped(lines: pl.Series, *, labelled: bool) -> pl.Series:
+    """Do the same for many lines, some of which may have a rank before them."""
+    lines = lines.str.replace(_LABEL, "") if labelled else lines
+    for texts, pattern, written in _AS_NAMED:
+        if lines.str.contains_any(list(texts)).any():
+            lines = lines.str.replace_all(pattern, re.sub(r"\\([0-9])", r"${\1}", written))
     return lines
 
 
@@ -383,12 +398,13 @@ class Lines:
                 pl.col("line").str.contains(self._words),
                 pl.col("line").str.len_chars() <= LONGEST,
             )
-            .with_columns(
-                rank=pl.coalesce(pl.col("line").str.extract(_LABEL, at) for at in (1, 2)),
-                line=_unwrapped(pl.col("line")),
-            )
-            .with_columns(skeleton=pl.col("line").str.replace_all(TOKEN, f"${{1}}{_SKELETON}"))
         )
+        labelled = frame["line"].str.contains(_LABEL).any()
+        label = pl.coalesce(pl.col("line").str.extract(_LABEL, at) for at in (1, 2))
+        frame = frame.with_columns(
+            _unwrapped(frame["line"], labelled=labelled),
+            rank=label if labelled else pl.lit(None, pl.String),
+        ).with_columns(skeleton=pl.col("line").str.replace_all(TOKEN, f"${{1}}{_SKELETON}"))
         heads = frame.unique("skeleton", keep="first", maintain_order=True)
         for skeleton, line in heads.select("skeleton", "line").iter_rows():
             self._form(skeleton, line)
