@@ -113,6 +113,16 @@ class Observations:
             copies=self.copies,
         )
 
+    def with_losses(self, loss: Floats) -> Observations:
+        """Give the same runs with other losses, (points,), as simulated sweeps have them.
+
+        Which runs are copies is known of what was logged: losses that were drawn say nothing of it,
+        and were asked again for every sweep.
+        """
+        other = replace(self, loss=loss)
+        vars(other).update(copies=self.copies, copied=self.copied, once=self.once)
+        return other
+
     @property
     def settings(self) -> Floats | None:
         """What is known of the training of each point's run, (points, settings)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -78,6 +79,29 @@ def test_a_curve_keeps_its_shape(sweep: Observations, like: SimulatedSweeps) -> 
     for run in range(sweep.n_runs):
         own = ratio[sweep.run == run]
         np.testing.assert_allclose(own, own[0], rtol=1e-12)
+
+
+def test_copies_are_those_of_the_logs(sweep: Observations) -> None:
+    """Drawn losses are no printouts: what is no replicate in the sweep is none in its like."""
+    points = [np.flatnonzero(sweep.run == run) for run in range(sweep.n_runs)]
+    kept, twin = next(
+        pair
+        for pair in combinations(range(sweep.n_runs), 2)
+        if len({len(points[run]) for run in pair}) == 1
+    )
+    copied = {"run_params": sweep.run_params.copy()}
+    copied["run_params"][twin] = sweep.run_params[kept]
+    for name in ("params", "tokens", "flops", "loss"):
+        copied[name] = getattr(sweep, name).copy()
+        copied[name][points[twin]] = copied[name][points[kept]]
+    copied_sweep = replace(sweep, **copied)
+    assert copied_sweep.copied[twin]
+    assert not copied_sweep.once[twin]
+    fitted = cast("MultistartFit", fit(copied_sweep, "parametric", SETTINGS))
+    drawn = SimulatedSweeps(fitted).draw(0, 0)
+    assert (drawn.loss != copied_sweep.loss).all()
+    assert (drawn.copied == copied_sweep.copied).all()
+    assert (drawn.once == copied_sweep.once).all()
 
 
 def test_errors_are_as_wide_as_those_of_the_sweep(like: SimulatedSweeps) -> None:

@@ -8,7 +8,7 @@ and the shape of unfinished curves stay. A departure lays something over the law
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from isoflop.estimates.diagnostics import NoiseParts
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.intp]
 
 SILVERMAN: Final = 1.06
 """Width of a normal kernel for n values, in units of their sd times n**(-1/5)."""
@@ -174,16 +175,22 @@ class SimulatedSweeps:
 
     def _shared_errors(self, parts: NoiseParts, generator: np.random.Generator) -> Floats:
         """Draw what runs of one size, and of one cell, share, (runs,); zero for unfinished runs."""
-        n, d = self._last_places
-        ended = np.isfinite(n)
-        errors = np.zeros(len(n))
-        params, tokens = np.exp(n[ended]), np.exp(d[ended])
-        settings = self.fitted.observations.run_settings
-        alike = repeats_of(params, tokens, None if settings is None else settings[ended])
-        for sd, group in ((parts.size, cells_of(params)), (parts.cell, alike)):
+        ended = np.isfinite(self._last_places[0])
+        errors = np.zeros(len(ended))
+        for sd, group in zip((parts.size, parts.cell), self._ended_groups, strict=True):
             if sd is not None:
                 errors[ended] += sd * generator.normal(size=group.max() + 1)[group]
         return errors
+
+    @cached_property
+    def _ended_groups(self) -> tuple[Ints, Ints]:
+        """The size and the group of repeats of each run with a fitted point, in order of runs."""
+        n, d = self._last_places
+        ended = np.isfinite(n)
+        params, tokens = np.exp(n[ended]), np.exp(d[ended])
+        settings = self.fitted.observations.run_settings
+        alike = repeats_of(params, tokens, None if settings is None else settings[ended])
+        return cells_of(params), alike
 
     def _moved(self, errors: Floats) -> Observations:
         """Move every curve until its last fitted point has these errors, (runs,), about the law.
@@ -192,7 +199,7 @@ class SimulatedSweeps:
         """
         observations = self.fitted.observations
         shift = errors + self._systematic - np.nan_to_num(self._last_residual)
-        return replace(observations, loss=observations.loss * np.exp(shift[observations.run]))
+        return observations.with_losses(observations.loss * np.exp(shift[observations.run]))
 
     @cached_property
     def _last_residual(self) -> Floats:
