@@ -31,7 +31,7 @@ SETTINGS: list[tuple[dict[str, Any], list[str], list[str]]] = [
             "(a) Final loss against size at each budget, with the fitted parabola of *L* and",
             "Fitted the same way, their law gives",
             "what lies between is counting and method",
-            "and non-embedding *N* where it is fitted",
+            "counts non-embedding *N* where it is published and where it is fitted",
             "Kaplan’s law counts non-embedding *N* and Kaplan’s *C*.",
         ],
         ["hull", "whole curves", "spline"],
