@@ -135,3 +135,20 @@ def test_a_lone_evaluation_of_each_run_asks_for_no_updates(tmp_path: Path) -> No
     content = table("run,score,final_nll", "f'r{i}'", "i", "L")
     with pytest.raises((EmptySweepError, MissingFactError), match="<tokens of each run>"):
         ingest(tmp_path / "s", {"t.csv": content})
+
+
+def test_a_width_is_no_number_of_parameters(tmp_path: Path) -> None:
+    """It was proposed as N where steps of finished runs fall from row to row."""
+    content = table(
+        "width,depth,steps,batch,ctx,loss", "int((N/5e4)**.5)", "8", "D/5e5", "250", "2000", "L"
+    )
+    folder = _written(tmp_path / "s", content)
+    columns = yaml.safe_load(inspect(folder).sidecar_text())["table"]["columns"]
+    assert columns["params.total"] == "<N of each width>"
+
+
+def test_n_beside_the_parameters_of_a_token_is_the_larger_one(tmp_path: Path) -> None:
+    head = "run,params,total_params,active_params,tokens,val_loss"
+    folder = _written(tmp_path / "s", table(head, "f'r{i}'", "N / 4", "N", "N / 4", "D", "L"))
+    columns = yaml.safe_load(inspect(folder).sidecar_text())["table"]["columns"]
+    assert columns["params.total"] == {"column": "total_params", "scale": 1}

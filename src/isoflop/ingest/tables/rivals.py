@@ -268,6 +268,8 @@ def _ask(value: str, able: Sequence[_Rival], rivals: Sequence[_Rival], table: Ta
     # a unit in a name says more than a letter, and what was read more than a total, or a plan
     read = (each for each in able if _READ & {*plain(each.name).replace("/", "_").split("_")})
     best = next((each for each in able if each.origin.has_unit), next(read, able[0]))
+    if value == "params.total" and "params.active" in table.columns:
+        best = max(able, key=lambda each: each.numbers.sum())  # the others are those of a token
     told = " and ".join(f"'{each.name}' ({_span(each)})" for each in rivals)
     proposal = as_line(
         table.model_copy(update={"columns": {**table.columns, value: _with_scale(best.origin)}})

@@ -12,10 +12,12 @@ import polars as pl
 
 from isoflop.config.sidecar import TableColumn
 from isoflop.ingest.reading.refused import RefusedError
+from isoflop.ingest.reading.settings import NAMES
 from isoflop.ingest.tables.facts_of_rows import with_facts
 from isoflop.ingest.tables.outline import (
     OF_POINTS,
     as_factor,
+    as_flow,
     as_line,
     as_points,
     as_runs,
@@ -39,6 +41,7 @@ from isoflop.ingest.words.names import (
 if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
 
+_SHAPE_FACTS: Final = tuple(fact for fact in NAMES if fact.startswith("architecture."))
 OFTEN: Final = 0.1
 """Share of a table's rows at which restarts seldom begin."""
 FEW: Final = 6
@@ -47,6 +50,8 @@ EVEN: Final = 3
 """Counts of each run from which it is told whether they are evenly spaced."""
 UNEVEN: Final = 0.05
 """Relative difference of distances that are even, but for rounding."""
+WIDEST: Final = 1e5
+"""Width of no model, above which a column so called is one of N."""
 LEAST_SIZE: Final = 1_000
 """Parameters that models have at least."""
 _SIZED: Final = r"(?:^|[^A-Za-z0-9.])[0-9]+(?:\.[0-9]+)?[kKmMbB](?:$|[^A-Za-z0-9])"
@@ -81,6 +86,9 @@ def refuse_rows_of_runs(raw: pl.DataFrame, table: TableMap) -> None:
     finished = as_finished(raw, table.model_copy(update={"columns": columns}))
     if size is None or finished is None:
         return
+    name = size.column
+    if name is not None and plain(name) in _OF_SHAPES and (as_numbers(raw[name]) < WIDEST).all():
+        finished = finished.replace(f": {as_flow(name)}", f": {as_flow(f'<N of each {name}>')}", 1)
     raise RefusedError(
         f"'{axis.column}' falls from one row to the next {falls.sum()} times in {raw.height} rows, "
         f"and '{size.column or size.formula}' may say of which N each row is: if each is a "
@@ -312,6 +320,10 @@ def _unread(raw: pl.DataFrame, table: TableMap) -> list[str]:
     ]
 
 
+_OF_SHAPES: Final = frozenset(
+    {"width", "depth", *(name for fact in _SHAPE_FACTS for name in NAMES[fact])}
+)
+"""Columns that tell models apart, and are no numbers of parameters."""
 _NO_SIZES: Final = ("seed", "index", "id", "time", "mfu", "rank", "launch", "attempt", "restart")
 
 
