@@ -349,7 +349,8 @@ def _missing(
             )
             return
         why = "" if of_ranks is None else f" ({of_ranks.value})"
-        what = "embedding included" if of_ranks is None else "over all ranks"
+        by_rank = of_ranks is not None and "rank" in str(of_ranks.value)
+        what = "over all ranks" if by_rank else "embedding included"
         yield Missing(
             f"number of parameters{why}",
             f"params: {{total: <{what}>}}   # or architecture: {{{shape}}}",

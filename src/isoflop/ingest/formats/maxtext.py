@@ -8,7 +8,7 @@ are no padding, so D adds up from it. `loss` has the auxiliary loss of experts i
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from isoflop.ingest.reading.events import Ended, Evaluation, Event, Point, Truncated, Unread
 from isoflop.ingest.reading.textlog import LogFacts
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 3
+VERSION = 4
 
 _STEP: Final = re.compile(
     rf"completed step: ([0-9]+), seconds: ({NUMBER}), (?:TFLOP/s(?:/device)?: {NUMBER}, )?"
@@ -37,6 +37,8 @@ _SETTINGS: Final = {
     "vocab_size": "architecture.vocab_size",
     "global_batch_size_to_train_on": "batch",
 }
+LEAST_DIGITS: Final = 100
+"""Units of its last digit from which a number of parameters is known to half a percent."""
 _CRASHED: Final = ("Traceback (most recent call last)", "RESOURCE_EXHAUSTED")
 
 
@@ -67,7 +69,16 @@ def read(file: RawFile, table: TableMap | None) -> Iterator[Event]:  # noqa: ARG
         elif any(word in line for word in _CRASHED):
             yield Ended("crashed")
         elif match := _PARAMS.search(line):
-            scale = 1e9 if match[2] == "billion" else 1e6
-            facts["params.total"] = (number(match[1]) or 0.0) * scale
+            for name, value in _params(match[1], match[2]).items():
+                facts[name] = value
         elif (match := _SETTING.search(line)) and match[1] in _SETTINGS:
             facts[_SETTINGS[match[1]]] = number(match[2])
+
+
+def _params(text: str, unit: str) -> dict[str, Any]:
+    """Give the number of parameters; of few digits it is none where nothing else says it."""
+    total = (number(text) or 0.0) * (1e9 if unit == "billion" else 1e6)
+    if int(re.sub(r"[^0-9]", "", text) or 0) >= LEAST_DIGITS:
+        return {"params.total": total}
+    why = f"its log has {text} {unit}, which is rounded by up to half of its last digit"
+    return {"params.of_ranks": total, "params.unsummed": why}

@@ -1,8 +1,8 @@
 """What torchtitan prints: `step:  5  loss:  8.1309  grad_norm:  2.1  memory: ...  tps: 7,282  ...`.
 
 The loss is that step's, averaged over all ranks; with every rank printing, one rank's lines are
-kept. The header gives parameters, batch, context and steps; it names neither the schedule's kind
-nor the learning rate.
+kept. The header gives parameters, batch, context and steps, and since 2026 what a token goes
+through of the parameters; it names neither the schedule's kind nor the learning rate.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 
 from isoflop.ingest.reading.textlog import Header, Shape, TextFormat
 
-VERSION = 3
+VERSION = 4
 
 FORMAT = TextFormat(
     shapes=(
@@ -27,6 +27,16 @@ FORMAT = TextFormat(
             "total parameters",
             re.compile(r"size: ([0-9]+(?:,[0-9]{3})*) total parameters"),
             "params.total",
+        ),
+        Header(
+            "Total parameter count",
+            re.compile(r"dense ([0-9]+(?:,[0-9]{3})*), sparse 0,"),
+            "params.total",
+        ),
+        Header(
+            "Total parameter count",
+            re.compile(r"sparse [0-9,]+, .*\bactive ([0-9]+(?:,[0-9]{3})*)"),
+            "params.active",
         ),
         Header(
             "global batch size", re.compile(r"global batch size ([0-9]+(?:,[0-9]{3})*)"), "batch"
