@@ -9,6 +9,7 @@ import pytest
 from isoflop.ingest.reading.patterns import recognise
 from isoflop.ingest.reading.source import RawFile
 from isoflop.ingest.store.cache import parse
+from tests.ingest.samples import ingest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,6 +204,24 @@ def test_nemo_counts_from_zero_and_repeats_its_last_validation(tmp_path: Path) -
     assert trained["lr"].to_list() == [5e-5] * 5
     evals = parsed.records.filter(parsed.records["kind"] == "eval")
     assert evals.select("step", "value").rows() == [(20, 2.9), (40, 2.7)]
+
+
+def test_nemo_counts_updates_through_all_epochs(tmp_path: Path) -> None:
+    """Its iterations begin anew with each epoch: of a run of two the first was left out."""
+    text = "".join(
+        f"Training epoch {at // 20}, iteration {at % 20}/39 | lr: 5e-05 | global_batch_size: 32 | "
+        f"global_step: {at} | reduced_train_loss: {3 - at / 50} | consumed_samples: "
+        f"{32 * (at + 1)}\n"
+        for at in range(0, 40, 5)
+    )
+    parsed = read(tmp_path, text, "megatron")
+    assert parsed.records["step"].to_list() == list(range(1, 40, 5))
+    sidecar = "title: t\nfacts: {params: {total: 1e6}, architecture: {seq_len: 100}}\n"
+    tables = ingest(tmp_path / "s", {"a.log": text}, sidecar)
+    assert tables.curves["tokens"].to_list() == [3200 * at for at in range(1, 40, 5)]
+    facts = tables.runs.row(0, named=True)
+    assert facts["schedule_tokens"] == 3200 * 40
+    assert facts["tokens_per_step"] == 3200
 
 
 def test_arguments_of_neox_say_whether_they_are_defaults(tmp_path: Path) -> None:

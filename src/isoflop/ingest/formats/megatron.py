@@ -31,9 +31,9 @@ from isoflop.ingest.reading.textlog import Shape, TextFormat, facts_of
 from isoflop.ingest.words.numbers import number, step_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-VERSION = 14
+VERSION = 15
 COUNTS_ALL_RANKS = True
 """`consumed samples` are those of the global batch on every rank that prints them."""
 
@@ -96,6 +96,7 @@ class Reader:
         self._sets: set[str] = set()
         self._loading: int | None = None
         self._measured_last: str | None = None
+        self._batch: float | None = None
 
     def line(self, line: str) -> Iterator[Event]:
         """Say what a line tells; see `textlog.LineReader`."""
@@ -104,18 +105,7 @@ class Reader:
             return
         matches = list(_ITERATION.finditer(line))
         if matches:
-            if len(matches) > 1:
-                yield Unread()  # two ranks' lines in one: no telling whose pairs are whose
-                return
-            step = step_number(matches[0][1])
-            if step is None:
-                yield Unread()
-                return
-            of, pairs = step_number(matches[0][2]), _pairs(line[matches[0].end() :])
-            from_zero = _NEMO in pairs
-            yield from self.begin(of + 1 if from_zero and of is not None else of)
-            yield _point(step + from_zero, pairs)
-            yield from self._measured(step, pairs.get("val_loss"))
+            yield from self._trained(line, matches)
         elif match := _VALID.search(line):
             yield from self._evaluated(match)
         elif match := _RESUMED.search(line):
@@ -141,6 +131,30 @@ class Reader:
     def end(self) -> Iterator[Event]:
         """Tell what stands after the last record."""
         yield from self.begin() if self._told is not None else ()
+
+    def _trained(self, line: str, matches: Sequence[re.Match[str]]) -> Iterator[Event]:
+        """Tell a line of updates: its point, and what it evaluates."""
+        step = step_number(matches[0][1])
+        if step is None or len(matches) > 1:
+            yield Unread()  # of two ranks' lines in one there is no telling whose pairs are whose
+            return
+        of, pairs = step_number(matches[0][2]), _pairs(line[matches[0].end() :])
+        from_zero = _NEMO in pairs
+        if from_zero:
+            step = self._updates(step, pairs)
+        yield from self.begin(of + 1 if from_zero and of is not None else of)
+        yield _point(step + from_zero, pairs)
+        yield from self._measured(step, pairs.get("val_loss"))
+
+    def _updates(self, step: int, pairs: Mapping[str, str]) -> int:
+        """Give NeMo's count of updates from 0: iterations begin anew with each epoch of the data.
+
+        What they are of is the length of the run all the same.
+        """
+        if self._batch is None:
+            self._batch = number(pairs.get("global_batch_size"))
+        updates = step_number(pairs.get("global_step"))
+        return step if updates is None else updates
 
     def _measured(self, step: int, text: str | None) -> Iterator[Event]:
         """Tell a new validation loss of NeMo's: it was measured before the line's update."""
@@ -193,6 +207,8 @@ class Reader:
         if self._sets == {"validation", "test"}:
             values["primary_eval"] = "validation"  # test is measured once, at the end
         values |= {name: value for name, value in self._facts.items() if value}
+        if self._batch and "rampup_batch_size" not in given:
+            values.setdefault("batch", self._batch)
         if "architecture.experts" not in values:
             # printed of every model, whether it has experts or not
             values = {name: value for name, value in values.items() if name not in OF_EXPERTS}
