@@ -91,6 +91,26 @@ def test_compute_of_experts_that_no_token_goes_through_is_refused(losses: pl.Dat
     assert "Kaplan et al. counted no experts" in outcome.refused
 
 
+@pytest.mark.parametrize(("share", "is_refused"), [(0.9999, False), (0.98, False), (0.9, True)])
+def test_two_counts_of_one_model_are_no_experts(
+    losses: pl.DataFrame, share: float, is_refused: bool
+) -> None:
+    """Active parameters rounded, or less a norm, made every run a mixture of 100 %."""
+    outcome, _ = fit_approach(
+        _sparse(losses, share), "parametric", SETTINGS, sweep="s", provenance=PROVENANCE
+    )
+    assert isinstance(outcome, Refusal) == is_refused
+
+
+def test_no_refusal_of_experts_advises_what_another_refuses(losses: pl.DataFrame) -> None:
+    counting = CountingSettings(params="total", flops="active")
+    settings = SETTINGS.model_copy(update={"counting": counting})
+    mixed = _sparse(losses, 0.25)
+    outcome, _ = fit_approach(mixed, "parametric", settings, sweep="s", provenance=PROVENANCE)
+    assert isinstance(outcome, Refusal)
+    assert "approaches.counting: {params: active, flops: active}" in outcome.refused
+
+
 @pytest.mark.parametrize(
     ("params", "flops", "active"),
     [("active", "active", 0.25), ("total", "active", 0.25), ("total", "6nd", 1.0)],

@@ -85,6 +85,12 @@ class Observations:
         return cells_of(self.run_params)
 
     @property
+    def of_experts(self) -> Bools:
+        """Whether each run is known to be a mixture of experts, (runs,)."""
+        share = self.run_active_share
+        return np.zeros(self.n_runs, dtype=np.bool_) if share is None else share < DENSE
+
+    @property
     def flops_range(self) -> tuple[float, float]:
         """Smallest and largest C."""
         return float(self.flops.min()), float(self.flops.max())
@@ -257,6 +263,9 @@ def _require(table: pl.DataFrame, column: str, key: str, convention: str) -> Non
 
 ALL_EXPERTS: Final = ("6nd", "kaplan")
 """Counts of C that take every expert for trained on every token."""
+DENSE: Final = 0.97
+"""Share of parameters that a token goes through from which on a run counts as dense. C of all is
+within 3 % then, and two counts of a model, rounded or less a norm, differ without any expert."""
 
 
 def require_active_cost(observations: Observations) -> None:
@@ -267,7 +276,8 @@ def require_active_cost(observations: Observations) -> None:
     UnderdeterminedError : some runs are such; naming the conventions that count what is spent.
     """
     share, flops = observations.run_active_share, observations.counting.flops
-    if share is None or flops not in ALL_EXPERTS or not (sparse := share < 1.0).any():
+    sparse = observations.of_experts
+    if share is None or flops not in ALL_EXPERTS or not sparse.any():
         return
     least, most = per_cent(float(share[sparse].min())), per_cent(float(share[sparse].max()))
     cure = (
@@ -277,8 +287,9 @@ def require_active_cost(observations: Observations) -> None:
         else "Kaplan et al. counted no experts; take an approach whose C is of active parameters."
     )
     raise UnderdeterminedError(
-        f"C = '{flops}' is not what these runs cost: {np.count_nonzero(sparse)} of the "
-        f"{observations.n_runs} runs of sweep {observations.sweep} are mixtures of experts, whose "
+        f"C = '{flops}' is not what these runs cost: "
+        f"{'all' if sparse.all() else f'{np.count_nonzero(sparse)} of the {len(sparse)}'} "
+        f"runs of sweep {observations.sweep} are mixtures of experts, whose "
         f"tokens go through {least if least == most else f'{least} to {most}'} of the parameters, "
         f"and it counts all. {cure}"
     )

@@ -125,11 +125,15 @@ def require_cost(fit: Fit) -> None:
     if missed is None:
         return
     counting = fit.counting
+    if fit.observations.of_experts.any():  # C of all parameters is refused for these
+        equal, cure = "6ND of active parameters", "{params: active, flops: active}"
+    else:
+        equal, cure = "6ND", "{params: total, flops: 6nd}"
     # the same words for all laws: what they rest on is told once
     raise UnderdeterminedError(
         f"laws of the loss cannot give best sizes of sweep {fit.observations.sweep}: they take "
         f"what a token costs for a power of N. With N counted as {counting.params} and C as "
         f"{counting.flops}, {missed.words}. Take approach 2 (profiles), which needs no such power; "
-        "or, for answers at equal 6ND, count so: approaches.counting: {params: total, flops: 6nd} "
+        f"or, for answers at equal {equal}, count so: approaches.counting: {cure} "
         "(docs/counting.md)."
     )
