@@ -385,6 +385,27 @@ def test_budgets_along_which_compute_moves_too_much_are_no_profile() -> None:
         fit_profiles(observe(losses, CountingSettings()), settings_of())
 
 
+def test_runs_off_their_plan_alone_name_the_tolerance_that_answers() -> None:
+    """Seven sizes a budget were there, and "Add runs" was the advice."""
+    runs = []
+    for budget in np.geomspace(1e18, 1e20, 5):
+        best = float(LAW.params_opt(budget))
+        for n in np.round(best * np.geomspace(0.25, 4.0, 7)):
+            tokens = budget * (n / best) ** 0.25 / (6.0 * n)
+            loss = float(LAW.loss(n, tokens))
+            runs.append({"params": n, "tokens": tokens, "loss": loss, "budget": float(budget)})
+    sweep = observe(isoflop.read(pl.DataFrame(runs)).losses, CountingSettings())
+    with pytest.raises(UnderdeterminedError, match=r"profiles\.tolerance\)\. Set that to") as told:
+        fit_profiles(sweep, settings_of())
+    assert "Add runs" not in str(told.value)
+    wider = float(str(told.value).split("Set that to ")[1].split(" ")[0])
+    fitted = fit_profiles(sweep, settings_of(tolerance=wider))
+    flops = np.array(fitted.budgets())
+    np.testing.assert_allclose(
+        np.exp(fitted.valleys.log_params[0]), LAW.params_opt(flops), rtol=0.03
+    )
+
+
 def test_many_runs_off_their_budgets_are_told(sweep: Observations) -> None:
     off = replace(sweep, flops=sweep.flops * np.where(sweep.run % 4 == 0, 1.15, 1.0))
     (caution,) = [c for c in fit_profiles(off, settings_of()).cautions() if "left out: their" in c]

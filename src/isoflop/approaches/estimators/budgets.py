@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from isoflop.approaches.protocol import LEAST_FITTED
-from isoflop.cells import cells_of_logs, number_of_cells
+from isoflop.cells import cells_of, cells_of_logs, number_of_cells
 from isoflop.config.approaches import LEAST_BUDGETS, LEAST_SIZES
 from isoflop.errors import UnderdeterminedError
 from isoflop.estimates.diagnostics import LeftOutRun
@@ -346,11 +346,31 @@ def require_budgets(
         counted = f"{len(enough)}: {listed}" if groups else "none"
         ratio = _off_by(observations, settings)
         lower = _lower_limits([g.n_sizes for g in groups], settings)
-        way_out = f"Add runs{lower}." if ratio is None else _labels_words(ratio, observations)
+        add = _wider(observations, settings) or f"Add runs{lower}."
+        way_out = add if ratio is None else _labels_words(ratio, observations)
         raise UnderdeterminedError(
             f"profiles needs {settings.min_budgets} budgets with {settings.min_sizes} sizes each; "
             f"sweep {observations.sweep} has {counted}. {way_out}"
         )
+
+
+def _wider(observations: Observations, settings: ProfilesSettings) -> str:
+    """Name the tolerance by which budgets have runs enough; empty where no tolerance does it."""
+    final = observations.at(observations.is_final)
+    plan = _wanted(final, settings)
+    if not plan.off.any():
+        return ""
+    sizes = [
+        number_of_cells(cells_of(final.params[plan.budget == budget]))
+        for budget in np.unique(plan.budget[~np.isnan(plan.budget)])
+    ]
+    if sum(n >= settings.min_sizes for n in sizes) < settings.min_budgets:
+        return ""
+    farthest = np.abs(final.flops / plan.budget - 1.0)[plan.off].max()
+    return (
+        f"{told_of_off(observations, settings)} Set that to {math.ceil(100 * farthest) / 100:g} or "
+        "more: where C goes with size along a budget, minima are read at equal C."
+    )
 
 
 def _off_by(observations: Observations, settings: ProfilesSettings) -> float | None:
