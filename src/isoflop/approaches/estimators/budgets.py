@@ -363,6 +363,8 @@ def _wider(observations: Observations, settings: ProfilesSettings) -> str:
     sizes = [
         number_of_cells(cells_of(final.params[plan.budget == budget]))
         for budget in np.unique(plan.budget[~np.isnan(plan.budget)])
+        # else it is the label that is off, and not the runs about it
+        if abs(np.median(final.flops[plan.budget == budget]) / budget - 1.0) <= settings.tolerance
     ]
     if sum(n >= settings.min_sizes for n in sizes) < settings.min_budgets:
         return ""
