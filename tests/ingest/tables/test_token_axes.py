@@ -134,6 +134,15 @@ def test_counts_of_something_else_are_asked_about_with_the_map_for_each(
     assert done.curves.height == 40
 
 
+UNKNOWN = "title: t\nfacts: {schedule: {kind: unknown}}\n"
+
+
+def counted(tokens: list[int]) -> str:
+    """Write a table of one run, a row every ten steps."""
+    rows = [f"{10 * i},{n},{loss_at(10 * i)},25000000" for i, n in enumerate(tokens, 1)]
+    return "\n".join(["step,tokens,loss,n_params", *rows, ""])
+
+
 @pytest.mark.parametrize("column", ["tokens", "num_tokens"])
 @pytest.mark.parametrize("sized", [True, False])
 def test_tokens_of_a_step_whose_batch_ramps_up_are_added_up(
@@ -155,3 +164,21 @@ def test_tokens_of_a_step_whose_batch_ramps_up_are_added_up(
     rules = (tmp_path / "s/sweep.yaml").read_text().replace("steps: 1000", "steps: 1500")
     done = ingest(tmp_path / "s", {}, rules)
     assert done.runs["tokens"].to_list() == [500 * (131_072 // 4 + 131_072 // 2 + 131_072)]
+
+
+def test_a_count_that_begins_anew_is_no_sum_to_be_added_up(tmp_path: Path) -> None:
+    """Sums of what is a sum already were proposed, 8 to 100 times too large."""
+    tokens = [1000 * (step % 125) + 1 for step in range(10, 1501, 10)]
+    with pytest.raises(EmptySweepError, match="if it begins anew, as with each epoch") as told:
+        ingest(tmp_path, {"t.csv": counted(tokens)}, UNKNOWN)
+    assert "SUM(" not in str(told.value)
+
+
+def test_a_count_that_stops_is_no_sum_to_be_added_up(tmp_path: Path) -> None:
+    tokens = [1000 * min(step, 1000) for step in range(10, 1501, 10)]
+    with pytest.raises(EmptySweepError, match="check tokens_still") as told:
+        ingest(tmp_path / "s", {"t.csv": counted(tokens)}, UNKNOWN)
+    assert "SUM(" not in str(told.value)
+    overrule = 'overrule: [{match: "t", check: tokens_still, reason: it stopped}]\n'
+    done = ingest(tmp_path / "s", {}, UNKNOWN + overrule)
+    assert done.runs["tokens"].to_list() == [1_000_000]

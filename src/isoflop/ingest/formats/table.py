@@ -104,7 +104,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 57
+VERSION = 58
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -34,6 +34,11 @@ MOST_OF_A_STEP: Final = 2.0**24
 """Few steps of training have more tokens."""
 LARGE_STEP: Final = 2.0**22
 """More tokens than that are rather of several steps."""
+ON_AND_ON: Final = 0.6
+"""Share of the rows with a higher step whose tokens are more, where they are counted on: those of
+a step or of a batch rise a few times, or fall about as often."""
+ANEW: Final = 2.0
+"""Usual rises from row to row that a count is at most, once it has begun anew."""
 EXACT: Final = 0.01
 """Relative difference of counts that are as many."""
 THOUSANDS: Final = 1_000
@@ -54,7 +59,7 @@ class Counts:
     def __init__(self, table: TableMap, *, guessed: bool) -> None:
         self._table = table
         self._asked = guessed and {"step", "tokens"} <= table.columns.keys()
-        self._further = self._rising = self._falling = 0
+        self._further = self._rising = self._falling = self._anew = 0
         self._apart: set[float] = set()
         self._steps = self._most = self._ratio = 0.0
         self._standing: dict[str, Standing] = {}
@@ -71,12 +76,18 @@ class Counts:
             rows = rows.filter(pl.col("step") > 0, pl.col("tokens") > 0)
             same = pl.col("run").eq_missing(pl.col("run").shift())
             further = same & (pl.col("step").diff() > 0)
-            change = rows.select(pl.col("tokens", "step").diff().filter(further))
+            change = rows.select(
+                pl.col("tokens", "step").diff().filter(further),
+                pl.col("tokens").filter(further).alias("count"),
+            )
             self._further += change.height
             if len(self._apart) < 2:
                 self._apart |= {*change["step"].unique().head(2)}
             self._rising += int((change["tokens"] > 0).sum())
             self._falling += int((change["tokens"] < 0).sum())
+            rise = change.select(pl.col("tokens").filter(pl.col("tokens") > 0).median())
+            begins = (pl.col("tokens") < 0) & (pl.col("count") <= ANEW * (rise.item() or 0.0))
+            self._anew += change.filter(begins).height
             self._measure(rows)
             for (name,), of_run in rows.sort("step").group_by("run", maintain_order=True):
                 counts = of_run.select("step", "tokens").to_numpy()
@@ -88,6 +99,12 @@ class Counts:
         """Whether the tokens of most runs stay as they are for long."""
         shares = [each.share for each in self._standing.values() if each.share is not None]
         return 2 * sum(share > STILL for share in shares) > len(shares)
+
+    @property
+    def _counted_on(self) -> bool:
+        """Whether the tokens rise from row to row, though they may begin anew or stop."""
+        begins = 2 * self._anew >= self._falling
+        return begins and self._rising >= ON_AND_ON * self._further
 
     def _measure(self, rows: pl.DataFrame) -> None:
         """Remember the ends of steps and tokens, and of tokens per parameter."""
@@ -103,10 +120,11 @@ class Counts:
 
         Raises
         ------
-        RefusedError : they never rise, stand still for long, or fall on one row of twenty or more.
+        RefusedError : they never rise, rise on few rows and stand still for long, or fall on one
+            row of twenty or more.
         """
         few = self._rising and self._falling <= FALLS * self._further
-        if not self._further or (few and not self._stand_still):
+        if not self._further or (few and (self._counted_on or not self._stand_still)):
             return
         columns = dict(self._table.columns)
         tokens, step = columns.pop("tokens"), columns["step"].column
@@ -125,14 +143,17 @@ class Counts:
             )
             told = ", but of all that a run was to have" if of_step else told
             raise RefusedError(f"{begin}{told}: say so in sweep.yaml:\n  {proposal}", proposal)
-        if self._rising:
+        if self._rising and not self._counted_on:
             self._ask_for_sum(begin, columns, tokens)
+        what = "counts those of a step"
         say = "leave it out and say tokens_per_step under facts:"
-        if "tokens_per_step" not in columns:
+        if self._rising:
+            what = "begins anew, as with each epoch"
+        elif "tokens_per_step" not in columns:
             columns["tokens_per_step"] = tokens
             say = "map it as tokens_per_step"
         proposal = as_points(self._table.model_copy(update={"columns": columns}))
-        ways = [(f"if it counts those of a step, {say}, in sweep.yaml", proposal)]
+        ways = [(f"if it {what}, {say}, in sweep.yaml", proposal)]
         between = self._between_rows(tokens) if "tokens_per_step" in columns else None
         if between is not None and columns["tokens_per_step"] is tokens:
             apart, formula = between
