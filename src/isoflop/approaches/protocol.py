@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 LEAST_FITTED: Final = 0.5
-"""Share of resamples below which, could no more of them be fitted, a fit hangs on a few runs."""
+"""Share of resamples that must be fitted: fewer cannot say how sure a fit is."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -342,8 +342,9 @@ def _require_agreement(fit: Fit, draws: Floats, refusals: NDArray[np.str_]) -> N
     if kept.mean() < LEAST_FITTED:
         reasons, counts = np.unique(refusals[refusals != ""], return_counts=True)
         raise UnderdeterminedError(
-            f"approach '{name}' hangs on a few runs of sweep {sweep}: {(~kept).sum()} of "
-            f"{len(draws)} resamples of them cannot be fitted ({reasons[counts.argmax()]}). "
+            f"approach '{name}' has too few runs in sweep {sweep} to say how sure it is: "
+            f"{(~kept).sum()} of {len(draws)} resamples cannot be fitted "
+            f"({reasons[counts.argmax()]}). "
             "Add sizes and budgets, or repeat runs with other seeds."
         )
     flops = places_of(fit)
