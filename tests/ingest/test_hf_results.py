@@ -135,3 +135,38 @@ def test_beside_the_logs_of_several_runs_it_is_a_run(tmp_path: Path) -> None:
     facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
     tables = ingest(tmp_path / "s", files, facts)
     assert row(tables.files, "path", "all_results.json")["fate"] == "used"
+
+
+def test_beside_a_log_that_was_cut_it_is_read(tmp_path: Path) -> None:
+    lines = CURVES["train.log"]
+    assert isinstance(lines, str)
+    files: dict[str, str | bytes] = {
+        "big/train.log": "".join(lines.splitlines(keepends=True)[:8]),  # 12 of 20 updates
+        "big/all_results.json": results(),
+    }
+    facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
+    tables = ingest(tmp_path / "s", files, facts)
+    assert row(tables.files, "path", "big/all_results.json")["fate"] == "used"
+
+
+def test_beside_a_table_of_something_else_it_is_read(tmp_path: Path) -> None:
+    table = "step,tokens,loss\n" + "".join(f"{s},{s * 100},{4 + 1 / s}\n" for s in range(1, 30))
+    files: dict[str, str | bytes] = {
+        "big/logs/tokenizer_train.csv": table, "big/all_results.json": results(),
+    }  # fmt: skip
+    facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
+    tables = ingest(tmp_path / "s", files, facts)
+    assert row(tables.files, "path", "big/all_results.json")["fate"] == "used"
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_its_evaluation_is_the_last_of_a_log_without_any(name: str, tmp_path: Path) -> None:
+    """`--do_eval` alone evaluates once, at the end, and no line of the log has it."""
+    files: dict[str, str | bytes] = {f"big/{name}": CURVES[name]}
+    files |= {f"big/{kind}_results.json": results() for kind in ("all", "eval")}
+    facts = FACTS.replace("}\n", ", schedule: {kind: constant}}\n")
+    tables = ingest(tmp_path / "s", files, facts)
+    measured = tables.curves.drop_nulls("eval_loss")
+    assert measured.select("step", "eval_loss").rows() == [(20, 3.4321)]
+    reason = row(tables.files, "path", f"big/{name}")["reason"]
+    assert "with the last evaluation of big/all_results.json" in reason

@@ -11,6 +11,8 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from isoflop.errors import ConfigError
 from isoflop.files import digest
 from isoflop.ingest.facts import sidecar as side
@@ -30,7 +32,7 @@ from isoflop.ingest.reading.sidefiles import (
 from isoflop.ingest.reading.source import RawFile, shown
 from isoflop.ingest.reading.turns import in_words
 from isoflop.ingest.runs.checkpoints import STATE, without_earlier_states
-from isoflop.ingest.runs.evaluation_files import with_evaluations_joined
+from isoflop.ingest.runs.evaluation_files import with_evaluations_joined, with_values
 from isoflop.ingest.runs.rank_files import with_ranks_joined
 from isoflop.ingest.runs.records_beside import with_records_joined
 from isoflop.ingest.runs.splits import with_splits_joined
@@ -85,7 +87,7 @@ def read_logs(
     of_ranks = with_ranks_joined(without_earlier_states(logs), sidecar)
     of_runs = with_evaluations_joined(of_ranks, sidecar)
     apart = with_records_joined(of_runs)
-    return with_splits_joined(_without_copies(_without_companions(apart)))
+    return with_splits_joined(_without_copies(_without_companions(_with_results_joined(apart))))
 
 
 def read_file(path: Path, sidecar: SweepFile) -> list[Log]:
@@ -273,6 +275,9 @@ _COMPANION: Final = re.compile(r"(?:^|/)wandb/debug[^/]*\.log$")
 _RESULTS: Final = re.compile(r"(.*?)(all|eval|train|test|predict)_results\.json")
 _OF_TRAINER: Final = re.compile(r"(.*?/|)(?:(?:runs|logs?|tensorboard|tb)/(?:[^/]+/)?)?[^/]+")
 """A log, and first the folder of its run: loggers of the HF Trainer's make one within it."""
+_OF_HF: Final = frozenset({"hf_stdout", "llamafactory", "swift", "tensorboard"})
+"""What logs of the HF Trainer and of what is built on it are read as; its state is told apart."""
+_COUNTED: Final = ("tokens", "samples")
 
 
 def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
@@ -305,7 +310,7 @@ def _beside_more(logs: Sequence[Log]) -> dict[str, str]:
 
 
 def _curves_by_home(logs: Sequence[Log], homes: set[str]) -> dict[str, str]:
-    """Find the log of a curve in each of some folders, or in that of a logger within it.
+    """Find the Trainer's log of a whole run in each of some folders, or in a logger's within it.
 
     Where several of one format lie there, they are several runs, and the results of none of them.
     """
@@ -316,8 +321,10 @@ def _curves_by_home(logs: Sequence[Log], homes: set[str]) -> dict[str, str]:
         if log.fate != "used" or not trains or match is None:
             continue
         folder = log.file.name[: log.file.name.rfind("/") + 1]
-        for home in {match[1], folder} & homes:
-            curves[home].append(log)
+        its = {match[1], folder} & homes
+        if its and log.format in _OF_HF and _is_whole(log):
+            for home in its:
+                curves[home].append(log)
     first: dict[str, str] = {}
     for home, known in curves.items():
         # the event files of one folder are one run
@@ -330,6 +337,49 @@ def _curves_by_home(logs: Sequence[Log], homes: set[str]) -> dict[str, str]:
         if known and len(runs) == len({log.format for log in known}):
             first[home] = known[0].file.name
     return first
+
+
+def _is_whole(log: Log) -> bool:
+    """Tell a log that is not cut: the next of its lines would be beyond the planned steps."""
+    assert log.parsed is not None  # noqa: S101  the caller chose files that were read
+    planned = _planned(log)
+    steps = log.parsed.records["step"].drop_nulls().unique().sort()
+    between = steps.diff().drop_nulls().median()
+    if planned is None or not isinstance(between, int | float):
+        return True
+    return int(steps[-1]) + between > planned
+
+
+def _planned(log: Log) -> float | None:
+    """Give the updates that a log says its run makes."""
+    runs = () if log.parsed is None else log.parsed.runs
+    told = [facts.schedule.steps for run in runs for facts in run.facts]
+    return next((steps for steps in reversed(told) if steps is not None), None)
+
+
+def _with_results_joined(logs: Sequence[Log]) -> list[Log]:
+    """Give logs without evaluations those that the results of their run have of its end."""
+    joined = [*logs]
+    places = {log.file.name: place for place, log in enumerate(logs)}
+    beside = _beside_more(logs)
+    for name, path in sorted(beside.items(), key=lambda each: "all_results" not in each[0]):
+        results, log = logs[places[name]], joined[places[path]]
+        if results.parsed is None or log.parsed is None or log.format not in _OF_HF:
+            continue
+        run = log.parsed.runs[0]
+        if len(log.parsed.runs) > 1 or run.eval_sets or run.steps is None:
+            continue
+        end = max(run.steps[1], int(_planned(log) or 0))
+        told = results.parsed.records.filter(pl.col("kind") == "eval").with_columns(
+            step=pl.lit(end, pl.Int64), run=pl.lit(run.name)
+        )
+        if not run.counts_tokens:
+            told = told.with_columns(pl.lit(None, told[n].dtype).alias(n) for n in _COUNTED)
+        if told.height:
+            joined[places[path]] = with_values(log, told, [results], of_log=False).noted(
+                f"with the last evaluation of {name}"
+            )
+    return joined
 
 
 def _without_companions(logs: Sequence[Log]) -> list[Log]:

@@ -31,7 +31,7 @@ from isoflop.ingest.reading.named_values import (
 )
 from isoflop.ingest.reading.patterns import shape_of_line
 from isoflop.ingest.reading.refused import RefusedError
-from isoflop.ingest.tables.changing_sizes import NO_SIZE, changing_sizes
+from isoflop.ingest.tables.changing_sizes import misnamed, rewarded
 from isoflop.ingest.tables.outline import Outline, guess, some
 from isoflop.ingest.words.names import (
     COLUMNS,
@@ -40,7 +40,6 @@ from isoflop.ingest.words.names import (
     find,
     find_epoch,
     may_be_loss,
-    of_rewards,
     plain,
     unit_of,
     updates_by_epoch,
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 11
+VERSION = 12
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -270,16 +269,16 @@ def _blocks(told: Gathered, table: TableMap | None, file: RawFile) -> Iterator[B
             f"words: too irregular to be read. {AS_CSV}"
         )
     raw = told.frame()
-    if table is None and (reward := of_rewards(raw.columns)) is not None:
+    if table is None and (reward := rewarded(raw)) is not None:
         raise RefusedError(f"{REWARDED.format(reward)}; a map reads it all the same ('table:')")
     remarks = [*told.remarks(raw.columns)]
     if table is None and told.bare:
         raise _sets_asked(raw)
     if table is None:
-        norms = changing_sizes(raw)
-        raw = raw.drop(norms)
+        others = misnamed(raw)
+        raw = raw.drop(others)
         table, words = _settled(raw, remarks)
-        remarks = [*words, *remarks, *map(NO_SIZE.format, norms)]
+        remarks = [*words, *remarks, *others.values()]
     yield _told([Remark(words) for words in remarks])
     yield from blocks_of_frame(raw, table, stem=file.stem, restarts=file.run is not None)
 

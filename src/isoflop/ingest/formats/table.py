@@ -47,7 +47,7 @@ from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.attempts import counted_on, with_schedules
 from isoflop.ingest.tables.base_of_losses import are_perplexities, in_base_of_perplexity
 from isoflop.ingest.tables.branches import with_branches
-from isoflop.ingest.tables.changing_sizes import NO_SIZE, changing_sizes
+from isoflop.ingest.tables.changing_sizes import broken_updates, misnamed, rewarded
 from isoflop.ingest.tables.facts_of_rows import without_facts
 from isoflop.ingest.tables.long_tables import laid_out_by_tag, tag_and_value
 from isoflop.ingest.tables.one_step import (
@@ -92,7 +92,6 @@ from isoflop.ingest.words.names import (
     SIZES,
     find_count,
     may_be_loss,
-    of_rewards,
     plain,
     run_column,
 )
@@ -138,7 +137,7 @@ def scan(file: RawFile, table: TableMap | None) -> Iterator[Block]:
         raise RefusedError(f"an empty table: its head has {some(raw.columns)}, and no row follows")
     run = None
     if table is None:
-        if (reward := of_rewards(raw.columns)) is not None:
+        if (reward := rewarded(raw)) is not None:
             raise RefusedError(f"{REWARDED.format(reward)}; a map reads it all the same ('table:')")
         refuse_facts_alone(raw)
         if (of_tag := with_its_tag(raw, file.stem)) is not None:
@@ -177,14 +176,14 @@ def blocks_of_frame(
     raw, is_panel, laid_out = _laid_out(raw, table, logged=logged)
     remarks: list[Event] = [*laid_out]
     if table is None:
-        norms = changing_sizes(raw)
-        remarks += [Remark(NO_SIZE.format(name)) for name in norms]
-        outline = Outline.of(raw.drop(norms), is_panel=is_panel)
+        others = misnamed(raw)
+        remarks += map(Remark, others.values())
+        outline = Outline.of(raw.drop(others), is_panel=is_panel)
         # where rows are logged one by one, a run with one row has begun, and not finished
         table = guess(outline, (lambda *_: True) if logged else partial(_repeats, raw))
         if run is not None:
             table.columns.pop("run", None)
-        table, reasons = chosen(raw.drop(norms), table)
+        table, reasons = chosen(raw.drop(others), table)
         remarks, place = [*remarks, *reasons], len(remarks) + len(reasons)
         if sampled and raw.height == SAMPLED and "_step" in raw.columns:
             remarks.append(Remark(_SAMPLE))
@@ -602,7 +601,7 @@ def _guessed(outline: Outline, repeats: Callable[..., bool]) -> TableMap:
 
 def _go_together(rows: pl.DataFrame, given: TableMap | None) -> bool:
     """Tell whether rows say only together what each of them is."""
-    if given is None and naming_column(rows) is not None:
+    if given is None and (naming_column(rows) is not None or broken_updates(rows)):
         return True
     by_tag = tag_and_value(rows) is not None and not (given and _maps(given, rows))
     return bool(by_tag or _panel(rows) or _states_in(rows) or rank_column(rows))
