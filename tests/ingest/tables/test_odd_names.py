@@ -152,3 +152,23 @@ def test_n_beside_the_parameters_of_a_token_is_the_larger_one(tmp_path: Path) ->
     folder = _written(tmp_path / "s", table(head, "f'r{i}'", "N / 4", "N", "N / 4", "D", "L"))
     columns = yaml.safe_load(inspect(folder).sidecar_text())["table"]["columns"]
     assert columns["params.total"] == {"column": "total_params", "scale": 1}
+
+
+FACTS = """title: t
+facts: {schedule: {kind: constant}, loss_unit: nats_per_token, loss_kind: instant}
+runs: [{match: a, params: {total: 1.0e+6}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("timestamp,tokens,loss,size", "2026-11-01 10:{i:02}:00,{d},{v:.4f},1000000"),
+        ("checkpoint,tokens,val_loss,size", "step{i}.pt,{d},{v:.4f},{n}"),
+        ("what,tokens,val_loss,size", "state {i}.pt,{d},{v:.4f},1000000"),
+    ],
+)
+def test_tokens_that_rise_beside_one_size_are_a_curve(tmp_path: Path, head: str, row: str) -> None:
+    rows = [row.format(i=i, d=i * 10**5, v=2 + 8 / i**0.5, n=4e6 + i) for i in range(1, 31)]
+    done = ingest(tmp_path / "s", {"a.csv": "\n".join([head, *rows, ""])}, FACTS)
+    assert done.runs.select("params_total", "tokens").rows() == [(1e6, 3e6)]

@@ -103,7 +103,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 58
+VERSION = 59
 TAKES_MAP = True
 
 _PARQUET: Final = b"PAR1"

@@ -56,6 +56,10 @@ COLUMNS_SHOWN: Final = 30
 """Columns named of a table that cannot be mapped."""
 LEAST_LOSS: Final = 0.1
 """What some losses of a column are above where they are those of a language: others are beside."""
+LEAST_POINTS: Final = 12
+"""Rows of one N whose tokens rise in equal steps: those of finished runs double, or are few."""
+UNEVEN: Final = 0.05
+"""Relative difference of distances that are even, but for rounding."""
 TRIED: Final = 1000
 """Filled cells of a column of text in which a number is looked for."""
 
@@ -82,6 +86,8 @@ class Outline:
     """Of columns of numbers that are called like losses, the least and the largest."""
     states: Counter[object] = field(default_factory=Counter)
     """Rows of each run where a column counts its states."""
+    _tokens: tuple[int, float, float, float] = (0, math.nan, math.inf, -math.inf)
+    """Rows, the last count of tokens, and the least and the largest distance of two."""
     _whole_from: dict[str, float | None] = field(default_factory=dict)
     """Of columns of epochs the least number; None of one with broken numbers."""
 
@@ -109,6 +115,7 @@ class Outline:
                 self._widen(cells)
         self._count_values(rows)
         self._count_states(rows)
+        self._space_tokens(rows)
         if (epoch := find_epoch(rows.columns)) is not None:
             cells = as_numbers(rows[epoch]).drop_nulls()
             least = min(cells, default=math.inf)
@@ -133,6 +140,32 @@ class Outline:
                 counts[None] += filled.height
             else:
                 counts.update(dict(filled.group_by(run).len().iter_rows()))
+
+    @property
+    def rises_evenly(self) -> bool:
+        """Whether tokens rise through all rows by as much each, as along one curve."""
+        rows, _, least, largest = self._tokens
+        return rows >= LEAST_POINTS and 0 < least >= (1 - UNEVEN) * largest
+
+    def _space_tokens(self, rows: pl.DataFrame) -> None:
+        """Take in how far each count of tokens is beyond the one before it."""
+        if (named := find_count("tokens", rows.columns)) is None or not rows.height:
+            return
+        seen, last, least, largest = self._tokens
+        counts = as_numbers(rows[named[0]]).cast(pl.Float64).fill_null(-math.inf)
+        gaps = pl.concat([pl.Series([last] * (seen > 0), dtype=pl.Float64), counts]).diff()
+        ends = (
+            gaps.drop_nulls()
+            .to_frame("gap")
+            .select(low=pl.col("gap").min(), high=pl.col("gap").max())
+        )
+        low, high = ends.fill_null(math.nan).row(0)
+        self._tokens = (
+            seen + rows.height,
+            float(counts[-1]),
+            least if math.isnan(low) else min(least, low),
+            largest if math.isnan(high) else max(largest, high),
+        )
 
     def _widen(self, cells: pl.Series) -> None:
         """Take in further values of a column that is called like losses."""
@@ -417,12 +450,12 @@ def _by_likely_names(
     has_size = bool({*SIZES} & columns.keys())
     if named is None and (not has_size or "tokens" not in columns or repeats(*sources)):
         return None
-    if (
-        known.columns["tokens"] is not None
-        and not known.has_size
-        and (named is None or not has_size)
-    ):
-        return None  # a log by tokens, or what tells no N but by a name
+    if known.columns["tokens"] is not None and not known.has_size:
+        if named is None or not has_size:
+            return None  # a log by tokens, or what tells no N but by a name
+        size = next(columns[each] for each in SIZES if each in columns)
+        if outline.rises_evenly and (size.column is None or repeats(size.column)):
+            return None  # a curve of one model by its tokens
     if not has_size:
         columns["params.total"] = scaled("<the column of N>", 1.0)
     columns.setdefault("tokens", TableColumn(formula="<tokens of each run>"))
@@ -487,7 +520,7 @@ def _as_column(count: LikelyCount | None) -> TableColumn | None:
 
 def _naming(outline: Outline, rows: int, repeats: Callable[..., bool]) -> str | None:
     """Find a column of text that has another name in every row."""
-    words = (name for name in outline.columns if name not in outline.numeric)
+    words = (n for n in outline.columns if n not in outline.numeric and not _OF_ROWS(plain(n)))
     return next((n for n in words if outline.columns[n] == rows and not repeats(n)), None)
 
 
@@ -662,6 +695,12 @@ LEAST_STATES: Final = 4
 """States that each model has on average where they are those of curves: a few may be its runs."""
 _CHECKPOINTS: Final = ("checkpoint", "ckpt", "checkpoint_step", "ckpt_step", "checkpoint_id")
 """Columns that count the states of one run that were evaluated."""
+
+
+_OF_ROWS: Final = re.compile(
+    rf"{'|'.join(_CHECKPOINTS)}|(?:.*[^a-z])?(?:time|timestamp|ts|date|datetime|asctime)"
+).fullmatch
+"""Columns that say when a row was written, or of which state of a run it is, and name no run."""
 
 
 def checkpoint_in(names: Iterable[str]) -> str | None:

@@ -15,7 +15,9 @@ from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.reading.settings import NAMES
 from isoflop.ingest.tables.facts_of_rows import with_facts
 from isoflop.ingest.tables.outline import (
+    LEAST_POINTS,
     OF_POINTS,
+    UNEVEN,
     as_factor,
     as_flow,
     as_line,
@@ -48,8 +50,6 @@ FEW: Final = 6
 """Steps of one N up to which rows with a count of steps may be finished runs: curves have more."""
 EVEN: Final = 3
 """Counts of each run from which it is told whether they are evenly spaced."""
-UNEVEN: Final = 0.05
-"""Relative difference of distances that are even, but for rounding."""
 WIDEST: Final = 1e5
 """Width of no model, above which a column so called is one of N."""
 LEAST_SIZE: Final = 1_000
@@ -230,10 +230,6 @@ def _tells_rows_apart(raw: pl.DataFrame, table: TableMap, name: str) -> bool:
         if (raw.group_by(name).agg(pl.col(column).n_unique())[column] > 1).any():
             return True
     return False
-
-
-LEAST_POINTS: Final = 12
-"""Rows of one N whose tokens rise in equal steps: those of finished runs double, or are few."""
 
 
 def _rises_evenly(counts: pl.Series) -> bool:
