@@ -210,3 +210,55 @@ def test_seeds_that_are_told_apart_are_the_noise() -> None:
         copies = copied_runs(run, tokens, loss, params)
         once = runs_once(run, tokens, loss, params, copies=copies)
         assert once.sum() == (70 if apart else 35)
+
+
+@pytest.mark.parametrize("name", ["bits, 3", "bits, 4", "perplexity, 2", "floats of 16 bits"])
+@pytest.mark.parametrize("number", [2, 3])
+def test_seeds_of_a_table_in_another_unit_are_no_copies(name: str, number: int) -> None:
+    """All in one unit, equal values are as likely as its steps are wide, whatever their digits."""
+    named = 0
+    for k in range(20):
+        printed = FORMATS[name](seeds(number, noise=0.003, decimals=15, of=k))
+        named += bool(groups(*printed))
+    assert named <= 1
+
+
+@pytest.mark.parametrize("name", ["bits, 3", "bits, 4", "perplexity, 2"])
+def test_copies_in_a_table_of_another_unit_are_noticed(name: str) -> None:
+    (runs,) = FORMATS[name](seeds(1, noise=0.005, decimals=15, of=1))
+    found = groups(runs, runs)
+    assert len(found) >= 20
+    unit, digits = name.split(", ")
+    assert {group.words for group in found} == {f"to {digits} decimals of {unit}"}
+
+
+@pytest.mark.parametrize("noise", [0.0003, 0.0005, 0.001])
+def test_a_cell_of_five_seeds_counts_once(noise: float) -> None:
+    """Pairs of a cell do not agree independently: three sweeps of thirty were named."""
+    named = [bool(groups(*seeds(5, noise=noise, decimals=3, of=1000 + k))) for k in range(30)]
+    assert sum(named) <= 1
+
+
+def test_losses_of_a_few_levels_are_no_copies() -> None:
+    """As read off the colours of a figure: 245 points with 99 losses, in nine digits."""
+    params = np.geomspace(1e7, 1e9, 240)
+    tokens = 20.0 * params
+    loss = 1.7 + 400.0 / params**0.34 + 400.0 / tokens**0.28
+    levels = 1.9 * 1.0137 ** np.arange(80)
+    read = levels[np.abs(np.log(loss[:, None] / levels)).argmin(axis=1)]
+    # each dot beside a neighbour of a few per cent, and two seeds of some of them
+    seeds_of = np.r_[np.arange(240), np.arange(0, 240, 8)]
+    n, d, last = params[seeds_of], tokens[seeds_of], read[seeds_of]
+    assert copied_runs(np.arange(len(last)), d, last, n) == []
+
+
+def test_counts_that_lie_near_are_not_rounded_ones() -> None:
+    """Sizes 5 % apart with one loss; of one that is the other in two digits it is a copy."""
+    loss = np.array([3.512345678, 3.512345678, 2.9, 3.1])
+    tokens = np.array([2.645e9, 2.781e9, 1e9, 4e9])
+    run = np.arange(4)
+    assert copied_runs(run, tokens, loss, np.array([5.866e8, 5.525e8, 1e8, 1e8])) == []
+    tokens[1] = 2.6e9
+    assert copied_runs(run, tokens, loss, np.array([5.866e8, 5.525e8, 1e8, 1e8])) == []
+    (found,) = copied_runs(run, tokens, loss, np.array([5.866e8, 5.9e8, 1e8, 1e8]))
+    assert found.runs == (0, 1)

@@ -46,6 +46,11 @@ FULL: Final = 6
 """Decimals in which runs of unlike N and D do not agree by chance."""
 NEAR: Final = 0.06
 """Log distance of an N or D from the same with two digits, at most."""
+DIGITS: Final = (2, 3)
+"""Digits that an N or D was rounded to; more leave it in its cell, one may be any."""
+LEVELS: Final = 0.05
+"""Share of runs from which on those that end in the loss of another N or D show that the losses of
+a table have but so many levels, whatever their digits."""
 TOLD_APART: Final = 4.0
 """Variance of seeds over that of rounding, from which on it is theirs: their standard deviation is
 then half a step of the printout or more."""
@@ -81,11 +86,29 @@ class _Curve:
     """As its digits have it."""
     format: Printed
     """As those of the whole table have it."""
+    level_step: float
+    """Distance of its last loss from the next in a table of a few levels [nat]; else 0."""
 
     @property
     def decimals(self) -> int:
         """Decimals of nats; those that were printed in another unit have as many as there are."""
         return FINEST if self.alone.unit else self.alone.decimals
+
+    def decimals_beside(self, other: _Curve) -> int:
+        """Decimals that tell this run from another, ``FINEST`` at most.
+
+        Where both are of one unit or short float, or of a few levels, equal values are as likely as
+        its steps are wide, and its steps as decimals of nats are counted.
+        """
+        decimals, step = min(self.decimals, other.decimals), self.step_beside(other)
+        return min(decimals, int(np.floor(-np.log10(step)))) if step > 0.0 else decimals
+
+    def step_beside(self, other: _Curve) -> float:
+        """Give the wider of their steps [nat] where these are counted, else 0."""
+        step = max(self.level_step, other.level_step)
+        if self.format.unit and _is_of_one_format(self, other):
+            step = max(step, self.format.step, other.format.step)
+        return step
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +118,10 @@ class _Pairs:
     Attributes
     ----------
     runs : (pairs, 2) their numbers.
+    cell : of their N and D, its number; pairs of one cell do not agree independently.
     decimals : of the coarser one, ``FINEST`` at most.
+    step : of both, where equal values are as likely as their steps are wide; else 0 [nat].
+    unit : in words, where both are of one unit or short float; else empty.
     farthest, last : absolute difference of their losses where it is largest, and at the end.
     level : their mean last loss.
     points : points that agree by chances of their own.
@@ -106,7 +132,10 @@ class _Pairs:
     """
 
     runs: Ints
+    cell: Ints
     decimals: Ints
+    step: Floats
+    unit: list[str]
     farthest: Floats
     last: Floats
     level: Floats
@@ -118,7 +147,8 @@ class _Pairs:
 
     def agree(self, decimals: Ints | int) -> Bools:
         """Tell whether the losses of each pair agree in these decimals at every point."""
-        return np.asarray(self.farthest <= _half(decimals) * (1.0 + 1e-6))
+        near = self.farthest <= _half(decimals) * (1.0 + 1e-6)
+        return np.asarray(near & ((self.step == 0.0) | (self.farthest < 0.5 * self.step)))
 
     def noise(self, left: Bools) -> float:
         """Give the standard deviation of log differences of seeds: the usual one, or a smaller.
@@ -140,14 +170,12 @@ class _Pairs:
         return min(usual, _scatter(float(np.mean(apart**2)), beyond))
 
     def by_chance(self, asked: Bools, decimals: int, noise: float) -> float:
-        """Give the probability that seeds agree in as many of the pairs asked or more."""
-        from scipy.special import bdtrc, ndtr
+        """Give the probability that seeds agree in as many of the cells asked or more."""
+        from scipy.special import ndtr
 
         half = _half(decimals) / self.level[asked]
         chance = (2.0 * ndtr(half / noise) - 1.0) ** self.points[asked]
-        number = int(self.agree(decimals)[asked].sum())
-        # of unlike chances the tail is no heavier than of their mean (Hoeffding 1956)
-        return float(bdtrc(number - 1, int(asked.sum()), float(chance.mean())))
+        return _chance_of_cells(self.cell[asked], self.agree(decimals)[asked], chance)
 
     def across_formats(self, left: Bools) -> Bools:
         """Tell which pairs are one training in two formats, (pairs,).
@@ -156,7 +184,7 @@ class _Pairs:
         ----------
         left : (pairs,) those that may be.
         """
-        from scipy.special import bdtrc, ndtr
+        from scipy.special import ndtr
 
         copied = np.zeros_like(left)
         asked = left & self.unlike & (self.open <= COARSEST)
@@ -169,10 +197,29 @@ class _Pairs:
             # cut off, the difference has one sign, and a whole step to that side
             end = self.open[asked] * (2.0 / width) / noise
             chance = (width * (ndtr(end) - 0.5)) ** self.points[asked]
-            number = int((asked & alike).sum())
-            if float(bdtrc(number - 1, int(asked.sum()), float(chance.mean()))) < BY_CHANCE:
+            if _chance_of_cells(self.cell[asked], alike[asked], chance) < BY_CHANCE:
                 copied |= asked & alike
         return copied
+
+
+def _chance_of_cells(cell: Ints, agrees: Bools, chance: Floats) -> float:
+    """Give the probability that pairs of seeds agree in as many cells or more.
+
+    A cell counts once, however many of its pairs agree: of five seeds those of two values make four
+    pairs or six. It has one that agrees no more often than if its pairs were independent.
+
+    Parameters
+    ----------
+    cell, agrees, chance : (pairs,) its cell, whether it agrees, and the chance that it does.
+    """
+    from scipy.special import bdtrc
+
+    _, place = np.unique(cell, return_inverse=True)
+    cells = int(place.max()) + 1
+    number = len(np.unique(place[agrees]))
+    differs = np.bincount(place, np.log1p(-np.minimum(chance, 1.0 - 1e-12)), cells)
+    # of unlike chances the tail is no heavier than of their mean (Hoeffding 1956)
+    return float(bdtrc(number - 1, cells, float(-np.expm1(differs).mean())))
 
 
 def copied_runs(
@@ -186,12 +233,13 @@ def copied_runs(
 
     Runs of one N and D, trained alike as far as is known, are one training where they agree in the
     digits of the coarser one, and that many pairs of seeds would do so by chance with a probability
-    below ``BY_CHANCE``: a pair whose losses are about 3 in four decimals, two or three in three;
-    one of many pairs in seven or so. Seeds are taken to scatter by ``LEAST_NOISE``, or by less
-    where those that differ do. Two decimals tell nothing. Where the two were printed in unlike
-    units or number formats (``printed``), rounding or cutting off one of them may leave no more
-    between them than its step. Runs whose N or D were rounded as well are one where they agree in
-    ``FULL`` decimals or more.
+    below ``BY_CHANCE``, cells counted: a pair whose losses are about 3 in four decimals, two or
+    three in three; one of many pairs in seven or so. Seeds are taken to scatter by ``LEAST_NOISE``,
+    or by less where those that differ do. Two decimals tell nothing. A table in another unit, of
+    short floats, or whose losses have a few levels has as many decimals as its steps. Where the two
+    were printed in unlike units or number formats (``printed``), rounding or cutting off one of
+    them may leave no more between them than its step. Runs one of whose N or D is that of the other
+    in fewer ``DIGITS`` are one where they agree in ``FULL`` decimals or more.
 
     Parameters
     ----------
@@ -202,7 +250,8 @@ def copied_runs(
     repeats: dict[int, list[_Curve]] = {}
     for curve, of_curve in zip(curves, group, strict=True):
         repeats.setdefault(of_curve, []).append(curve)
-    pairs = _pairs([*_repeated(repeats), *_of_rounded_counts(curves, group, run_settings)])
+    cells = {curve.run: of_curve for curve, of_curve in zip(curves, group, strict=True)}
+    pairs = _pairs([*_repeated(repeats), *_of_rounded_counts(curves, group, run_settings)], cells)
     if pairs is None:
         return []
     agreed = np.zeros(len(pairs.decimals), dtype=np.intp)
@@ -218,8 +267,10 @@ def copied_runs(
             agreed[left & alike & (asked | (pairs.decimals < decimals))] = decimals
     formats = {curve.run: curve.format for curve in curves}
     told = [
-        (first, second, agreed_in, f"to {agreed_in} decimals")
-        for (first, second), agreed_in in zip(pairs.runs.tolist(), agreed.tolist(), strict=True)
+        (first, second, agreed_in, unit or f"to {agreed_in} decimals")
+        for (first, second), agreed_in, unit in zip(
+            pairs.runs.tolist(), agreed.tolist(), pairs.unit, strict=True
+        )
         if agreed_in
     ]
     for first, second in pairs.runs[pairs.across_formats(agreed == 0)].tolist():
@@ -281,13 +332,47 @@ def _curves(
         return [], []
     points = [slice(bounds[k], bounds[k + 1]) for k in there]
     alone, together = printed(loss, bounds[there])
+    last = tokens[bounds[there + 1] - 1]
+    steps = _level_steps(run_params[there], last, loss[bounds[there + 1] - 1], together)
     curves = [
         _Curve(k, float(run_params[k]), tokens[its], loss[its], *formats)
-        for k, its, *formats in zip(there.tolist(), points, alone, together, strict=True)
+        for k, its, *formats in zip(
+            there.tolist(), points, alone, together, steps.tolist(), strict=True
+        )
     ]
-    last = np.array([curve.tokens[-1] for curve in curves])
     settings = None if run_settings is None else run_settings[there]
     return curves, repeats_of(run_params[there], last, settings).tolist()
+
+
+def _level_steps(params: Floats, tokens: Floats, loss: Floats, formats: list[Printed]) -> Floats:
+    """Give the distance of each run's loss from the next other one where a table has a few levels.
+
+    Such are those read off the colours of a figure: equal to the last of many digits, in runs of
+    unlike N or D too. Else zeros, as of runs in a coarser format, which tells its steps itself.
+
+    Parameters
+    ----------
+    params, tokens, loss : (runs,) each, at their ends.
+    formats : of the runs.
+    """
+    steps = np.zeros(len(loss))
+    fine = np.array([not its.unit and its.decimals > SHORT for its in formats])
+    level, place, count = np.unique(loss[fine], return_inverse=True, return_counts=True)
+    several = [place == number for number in np.flatnonzero(count > 1).tolist()]
+    shared = sum(
+        int(its.sum())
+        for its in several
+        if max(np.ptp(np.log(params[fine][its])), np.ptp(np.log(tokens[fine][its]))) > NEAR
+    )
+    if len(level) > 1 and shared >= max(LEVELS * int(fine.sum()), 3.0):
+        gaps = np.diff(level)
+        steps[fine] = np.maximum(np.append(gaps, 0.0), np.append(0.0, gaps))[place]
+    return steps
+
+
+def _is_of_one_format(first: _Curve, second: _Curve) -> bool:
+    a, b = first.format, second.format
+    return (a.unit, a.decimals) == (b.unit, b.decimals)
 
 
 def _repeated(repeats: dict[int, list[_Curve]]) -> list[tuple[_Curve, _Curve]]:
@@ -319,15 +404,11 @@ def _of_rounded_counts(
     for i, j in pairwise(order):
         first, second = sorted((i, j))
         curve, other = curves[first], curves[second]
-        if (
-            group[i] == group[j]
-            or alike[i] != alike[j]
-            or min(curve.decimals, other.decimals) < FULL
-        ):
+        if group[i] == group[j] or alike[i] != alike[j] or curve.decimals_beside(other) < FULL:
             continue
-        if (
-            not _has_same_tokens(curve, other, NEAR)
-            or abs(np.log(curve.params / other.params)) > NEAR
+        if len(curve.loss) != len(other.loss) or not (
+            _is_rounding(np.array([curve.params]), np.array([other.params]))
+            and _is_rounding(curve.tokens, other.tokens)
         ):
             continue
         if np.abs(curve.loss - other.loss).max() <= SAME_LOSS * curve.loss.max():
@@ -335,8 +416,27 @@ def _of_rounded_counts(
     return pairs
 
 
-def _pairs(pairs: Sequence[tuple[_Curve, _Curve]]) -> _Pairs | None:
-    """Set runs that may be one training beside each other; None where there are none."""
+def _is_rounding(first: Floats, second: Floats) -> bool:
+    """Tell whether counts are alike, or those of one are the other's in fewer digits."""
+    if np.abs(np.log(first / second)).max() < GAP:
+        return True
+    for coarse, fine in ((first, second), (second, first)):
+        for digits in DIGITS:
+            unit = 10.0 ** (np.floor(np.log10(coarse) + 1e-12) - (digits - 1))
+            on = np.abs(coarse / unit - np.round(coarse / unit)) < 1e-6
+            if (on & (np.abs(fine - coarse) <= (0.5 + 1e-6) * unit)).all():
+                return True
+    return False
+
+
+def _pairs(pairs: Sequence[tuple[_Curve, _Curve]], cells: dict[int, int]) -> _Pairs | None:
+    """Set runs that may be one training beside each other; None where there are none.
+
+    Parameters
+    ----------
+    pairs : of runs.
+    cells : number of each run's cell.
+    """
     if not pairs:
         return None
     apart = [np.abs(first.loss - second.loss) for first, second in pairs]
@@ -344,7 +444,13 @@ def _pairs(pairs: Sequence[tuple[_Curve, _Curve]]) -> _Pairs | None:
     between = [_between(first, second) for first, second in pairs]
     return _Pairs(
         runs=np.array([(first.run, second.run) for first, second in pairs]),
-        decimals=np.array([min(first.decimals, second.decimals) for first, second in pairs]),
+        cell=np.array([cells[first.run] for first, _ in pairs]),
+        decimals=np.array([first.decimals_beside(second) for first, second in pairs]),
+        step=np.array([first.step_beside(second) for first, second in pairs]),
+        unit=[
+            first.format.words if first.format.unit and _is_of_one_format(first, second) else ""
+            for first, second in pairs
+        ],
         farthest=np.array([each.max() for each in apart]),
         last=np.array([each[-1] for each in apart]),
         level=level,
@@ -372,7 +478,7 @@ def _between(first: _Curve, second: _Curve) -> _Between:
     slack = CONVERTED * coarse.loss
     reach = 0.5 * (a.step + b.step)
     return _Between(
-        unlike=(a.unit, a.decimals) != (b.unit, b.decimals),
+        unlike=not _is_of_one_format(first, second),
         rounded=bool((np.abs(more) <= reach + slack).all()),
         cut=bool(((more >= -0.5 * a.step - slack) & (more <= b.step + 0.5 * a.step + slack)).all()),
         open=reach,

@@ -269,6 +269,18 @@ def test_a_third_value_of_a_few_runs_fixes_no_exponent(of: str, third: int, refu
     assert all(name in str(caught.value) for name in names)
 
 
+@pytest.mark.parametrize("further", [[2e9, 4e9, 6e9, 8e9, 12e9, 18e9], [6e9, 6e9, 6e9, 12e9]])
+def test_several_runs_of_further_values_fix_an_exponent(further: list[float]) -> None:
+    """A tenth of the runs, but their errors average out: a fit of them errs as it says."""
+    many = np.geomspace(1e7, 1e9, 30)
+    n = np.concatenate([np.repeat(many, 2), many[[2, 7, 12, 17, 22, 27][: len(further)]]])
+    d = np.concatenate([np.tile([1e9, 3e10], 30), further])
+    sweep = simulate(
+        LAW, Design(n, d, np.full(len(n), np.nan), 1), noise=0.003, rng=np.random.default_rng(3)
+    )
+    require_slopes(fit_parametric(sweep, SETTINGS.parametric))
+
+
 def test_three_values_do() -> None:
     n, d = np.meshgrid(np.geomspace(1e7, 1e9, 3), np.geomspace(2e8, 2e10, 8))
     design = Design(n.ravel(), d.ravel(), np.full(24, np.nan), 1)

@@ -65,6 +65,8 @@ CALIBRATED_MEANS: Final = (
     f"its {per_cent(min(LEVELS))} interval, as wide as it must be to cover so often, puts"
 )
 """What tells an open size where intervals are placed by simulated sweeps, in words."""
+FEW_RUNS: Final = 2
+"""Runs of a third value, and of further ones, whose errors an exponent takes for its own."""
 LEAST_VALUES: Final = 3
 """Values of N, or of D, that fix an exponent beside a floor."""
 FREE: Final = 50.0
@@ -408,10 +410,10 @@ def require_slopes(fit: Fit) -> None:
 
 
 def _require_third_value(fit: Fit, seen: Observations, flops: Floats) -> None:
-    """Refuse an exponent that hangs on the few runs without which there are two sizes, or two D.
+    """Refuse an exponent that hangs on the one or two runs beside those of two sizes, or two D.
 
-    It would be theirs, errors and all, and resamples without them have none: as on a line that all
-    but a tenth of the runs lie on.
+    It would be theirs, errors and all, and resamples without them have none. The errors of more
+    runs average out: six at six further D among sixty at two determine it.
     """
     run, last = np.unique(seen.run[::-1], return_index=True)
     ends = seen.at(len(seen.run) - 1 - last)
@@ -419,7 +421,7 @@ def _require_third_value(fit: Fit, seen: Observations, flops: Floats) -> None:
         cell = cells_of(axis)
         by_number = np.argsort(-np.bincount(cell), kind="stable")
         few = run[np.isin(cell, by_number[LEAST_VALUES - 1 :])]
-        if not 0 < len(few) <= max(len(run) * ASTRAY, 1.0):
+        if not 0 < len(few) <= min(max(len(run) * ASTRAY, 1.0), FEW_RUNS):
             continue
         errors = fit.size_errors(flops, few.tolist())
         if errors is None or errors.max(initial=0.0) <= np.log(OPEN):
