@@ -49,8 +49,8 @@ NEAR: Final = 0.06
 DIGITS: Final = (2, 3)
 """Digits that an N or D was rounded to; more leave it in its cell, one may be any."""
 LEVELS: Final = 0.05
-"""Share of runs from which on those that end in the loss of another N or D show that the losses of
-a table have but so many levels, whatever their digits."""
+"""Share of runs from which on those that end in the loss of another N or D show that a table has
+few levels of the loss, whatever its digits."""
 TOLD_APART: Final = 4.0
 """Variance of seeds over that of rounding, from which on it is theirs: their standard deviation is
 then half a step of the printout or more."""
