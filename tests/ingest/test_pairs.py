@@ -205,13 +205,87 @@ def test_thousands_marks_make_no_table_of_a_log(before: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("label", ["[rank{}]: ", "[default{}]:", "{}: ", "worker-{}: "])
 def test_the_lowest_rank_s_lines_are_read(label: str, tmp_path: Path) -> None:
-    ranks = (2, 0, 1)
-    lines = (
-        f"{label.format(rank)}step {s} loss {loss(s) + rank}\n" for s in STEPS for rank in ranks
-    )
-    parsed = read("".join(lines), tmp_path)
-    assert parsed.records["train_loss"].to_list() == [loss(s) for s in STEPS]
+    parsed = read(of_ranks(lambda s, r: f"{label.format(r)}step {s} loss {batch(s, r)}"), tmp_path)
+    assert parsed.records["train_loss"].to_list() == [batch(s, 0) for s in STEPS]
     assert "of the lines of ranks 0, 1, 2 those of 0 are read" in parsed.remarks
+
+
+def batch(step: int, rank: int) -> float:
+    """Give the loss of a rank's batch."""
+    return round(loss(step) + 0.02 * math.sin(13 * step + 78 * rank), 4)
+
+
+def of_ranks(line: Callable[[int, int], str]) -> str:
+    return "".join(f"{line(step, rank)}\n" for step in STEPS for rank in (2, 0, 1))
+
+
+def test_tokens_that_ranks_count_are_asked_about(tmp_path: Path) -> None:
+    text = of_ranks(lambda s, r: f"[rank{r}] step {s} loss {batch(s, r)} tokens {s}000")
+    with pytest.raises(RefusedError, match="3 ranks print the same 'tokens' at a step") as refused:
+        read(text, tmp_path)
+    proposal = str(refused.value.proposal)
+    of_all = proposal.replace('{"column": "tokens", "scale": 3}', '"tokens"')
+    assert of_all != proposal
+    for words, tokens in ((proposal, 3000), (of_all, 1000)):
+        table = TableMap.model_validate(yaml.safe_load(words)["table"])
+        records = read(text, tmp_path, table).records
+        assert records["tokens"].to_list() == [tokens * s for s in STEPS]
+        assert records["train_loss"].to_list() == [batch(s, 0) for s in STEPS]
+
+
+@pytest.mark.parametrize("label", ["[rank{}]: ", "[{}] "])
+@pytest.mark.parametrize("last", [1, 7])
+def test_evaluations_that_another_rank_prints_are_read(
+    label: str, last: int, tmp_path: Path
+) -> None:
+    trained, evaluated = label.format(0), label.format(last)
+    text = "".join(
+        f"{trained}step {s} loss {loss(s)} tokens {s}000\n"
+        + f"{evaluated}step {s} val_loss {loss(s)}\n" * (s % 50 == 0)
+        for s in STEPS
+    )
+    records = read(text, tmp_path).records
+    assert records.filter(kind="train")["step"].to_list() == list(STEPS)
+    assert records.filter(kind="eval")["step"].to_list() == [s for s in STEPS if s % 50 == 0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda s, r: f"{r}: step {s} n_params {10**7 + r} loss {batch(s, r)}",
+        lambda s, r: f"[{r}] seed {r} step {s} loss {batch(s, r)}",
+        lambda s, r: f"worker-{r}: step {s} loss {batch(s, r)} lr {3e-4 * (r + 1):.0e}",
+        lambda s, r: f"{r}: step {s} loss {batch(s, r)} tokens {s}{r}00",
+        lambda s, r: f"{r}: step {s} loss {batch(s, r) + r / 10:.4f}",
+        lambda s, r: f"{r}: step {s} loss {batch(s, r)}" + f" lr 0.{r}" * (r > 0),
+        lambda s, r: f"{r}: step {s} loss {batch(s, r)}" + f" val_loss {loss(s)}" * (r > 0),
+    ],
+    ids=["N", "seed", "rate", "tokens", "losses", "names", "evaluations"],
+)
+def test_runs_beside_each_other_are_no_ranks(
+    line: Callable[[int, int], str], tmp_path: Path
+) -> None:
+    with pytest.raises(RefusedError, match="is no higher than on the line before on 78 of 117"):
+        read(of_ranks(line), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Step {s} | Batch {s}/640 | loss: {l} | lr: 6e-04 | tokens: {s}000",
+        "epoch 1 batch {s}/1200 step {s} loss {l}",
+        "step {s}, batch 8/128, loss {l}",
+        "Epoch [1/1], Batch [{s}/1200], global_step {s}, loss {l}",
+        "INFO Epoch [1/1] [{s}/1200], step: {s}, loss {l}",
+        "step {s} loss {l} update 0.0{s}",
+        "step {s} loss {l} updates 10",
+        "step {s} loss {l} updates {s}",
+    ],
+)
+def test_batches_and_updates_beside_a_step_are_no_rivals_of_it(line: str, tmp_path: Path) -> None:
+    parsed = read(log(lambda s: line.format(s=s, l=loss(s))), tmp_path)
+    assert parsed.records["step"].to_list() == list(STEPS)
+    assert parsed.records["train_loss"].to_list() == [loss(s) for s in STEPS]
 
 
 def test_numbers_of_epochs_are_no_ranks(tmp_path: Path) -> None:
@@ -227,6 +301,7 @@ REFUSED = {
     "step {s} avg loss {l} val loss {l}": "a loss that may be another's, 'avg loss'",
     "[val] step {s} loss {l}": "none is known as a loss",
     "step {s} avg loss {l}": "none is known as a loss",
+    "step {s} loss {l} updates {s}0": "several steps, 'step', 'updates'",
     "iter {s} step 3 loss {l}": "several steps, 'step', 'iter'",
     "Iter: {s}0/4000 | global iter: {s}/400 | loss: {l}": "several steps, 'global_iter', 'iter'",
     "step {s} loss {l} tokens 512": "'tokens' does not rise with 'step'",

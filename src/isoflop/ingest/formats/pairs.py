@@ -33,6 +33,7 @@ from isoflop.ingest.reading.patterns import shape_of_line
 from isoflop.ingest.reading.refused import RefusedError
 from isoflop.ingest.tables.changing_sizes import misnamed, rewarded
 from isoflop.ingest.tables.outline import Outline, guess, some
+from isoflop.ingest.tables.ranks_of_lines import OneOfRanks, lowest_of_ranks
 from isoflop.ingest.words.names import (
     COLUMNS,
     MAY_NAME_RUNS,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from isoflop.config.sidecar import TableMap
     from isoflop.ingest.reading.source import RawFile
 
-VERSION = 12
+VERSION = 13
 TAKES_MAP = True
 ASKS: Final = ("loss_unit", "loss_kind")
 """Facts that no trainer's habits settle, and that a run asks for."""
@@ -67,8 +68,6 @@ RISES: Final = 0.99
 """Share of the lines on which tokens rise that are a count of all so far."""
 KINDS: Final = 8
 """Kinds of lines with a loss that a file may have."""
-ABREAST: Final = 0.9
-"""Share of the other ranks' lines whose steps the lowest has at least."""
 _ROW: Final = "line"
 _RANK: Final = "rank of the line"
 _Asked = tuple[str, dict[str, Any]]
@@ -99,14 +98,16 @@ class Gathered:
     aside : by name the losses on lines that say no step: how many.
     truncated : whether the file ends within a line.
     bare : whether what is called by the bare name of a set is looked for, and no loss by name.
+    columns_of_losses : the columns that are losses.
     ranks : whose lines are left out, once that is known.
     """
 
     bare: bool = False
-    ranks: str = ""
+    ranks: OneOfRanks | None = None
     pieces: list[pl.DataFrame] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     losses: dict[tuple[str, str], None] = field(default_factory=dict)
+    columns_of_losses: set[str] = field(default_factory=set)
     odd: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     aside: Counter[str] = field(default_factory=Counter)
     truncated: bool = False
@@ -134,6 +135,7 @@ class Gathered:
                 self._odd(name, rows.filter(wrong), texts.filter(wrong))
             if name in columns:  # two names that differ in their case
                 name = f"{name} ({pair.place})"
+            self.columns_of_losses |= {name} if loss else set()
             columns[name] = numbers.cast(pl.Float64)
         self.pieces.append(pl.DataFrame(columns))
 
@@ -155,14 +157,11 @@ class Gathered:
         have the same words, which do not say that it is none of training.
         """
         raw = pl.concat(self.pieces, how="diagonal").sort(_ROW)
-        lowest, others = _ranks_abreast(raw)
-        if others:
-            rank = pl.col(_RANK)
-            self.ranks = (
-                f"of the lines of ranks {lowest}, {some(others)} those of {lowest} are read"
-            )
-            raw = raw.filter(rank.is_null() | (rank == lowest))
-        raw = raw.drop(_RANK)
+        axes = [name for name in raw.columns if plain(name) in AXES]
+        self.ranks = lowest_of_ranks(
+            raw, row=_ROW, rank=_RANK, axes=axes, losses=self.columns_of_losses
+        )
+        raw = self.ranks.kept.drop(_RANK)
         bare = self._bare()
         raw = raw.rename(lambda name: bare.get(name, name))
         self.odd = {bare.get(name, name): told for name, told in self.odd.items()}
@@ -189,8 +188,9 @@ class Gathered:
         ----------
         read : the names that became columns.
         """
-        if self.ranks:
-            yield self.ranks
+        if self.ranks is not None and self.ranks.lowest is not None:
+            lowest, others = self.ranks.lowest, some([str(rank) for rank in self.ranks.others])
+            yield f"of the lines of ranks {lowest}, {others} those of {lowest} are read"
         for name, (count, row, text) in sorted(self.odd.items(), key=lambda told: told[1][1]):
             what = "are gaps" if name in read else "so it is not read"
             why = "are no plain numbers"
@@ -200,25 +200,6 @@ class Gathered:
         if self.aside:
             listed = ", ".join(f"'{name}' on {count}" for name, count in sorted(self.aside.items()))
             yield f"not read, since their lines say no step: {listed} lines"
-
-
-def _ranks_abreast(lines: pl.DataFrame) -> tuple[int | None, list[str]]:
-    """Tell the lowest rank, and the others, where launchers label the lines of each.
-
-    Numbers before lines are of ranks where they take turns, and the lowest has about the steps that
-    the others have: else they count epochs or restarts, or name hosts that one run moved between.
-    """
-    axes = [name for name in lines.columns if plain(name) in AXES]
-    told = lines.select(_ROW, _RANK, axis=pl.coalesce(axes)).drop_nulls()
-    ranks = told.group_by(_RANK).agg(pl.col(_ROW).min()).sort(_RANK)
-    if ranks.height < 2:
-        return None, []
-    lowest = ranks[_RANK][0]
-    first, others = (told.filter((pl.col(_RANK) == lowest) == each) for each in (True, False))
-    reached = others["axis"].is_in(first["axis"].unique().implode()).mean()
-    take_turns = (ranks[_ROW] < first[_ROW].max()).all()
-    abreast = isinstance(reached, float) and reached >= ABREAST and take_turns
-    return (lowest, [str(rank) for rank in ranks[_RANK][1:]]) if abreast else (None, [])
 
 
 def _numbers(name: str, texts: pl.Series) -> pl.Series:
@@ -277,7 +258,7 @@ def _blocks(told: Gathered, table: TableMap | None, file: RawFile) -> Iterator[B
     if table is None:
         others = misnamed(raw)
         raw = raw.drop(others)
-        table, words = _settled(raw, remarks)
+        table, words = _settled(raw, remarks, told.ranks)
         remarks = [*words, *remarks, *others.values()]
     yield _told([Remark(words) for words in remarks])
     yield from blocks_of_frame(raw, table, stem=file.stem, restarts=file.run is not None)
@@ -287,8 +268,16 @@ def _told(events: Sequence[Event]) -> Block:
     return Block(pl.DataFrame(schema={"row": pl.Int64}), tuple((-1, event) for event in events))
 
 
-def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[str]]:
+def _settled(
+    raw: pl.DataFrame, remarks: Sequence[str], ranks: OneOfRanks | None
+) -> tuple[TableMap, list[str]]:
     """Map names by the table's aliases, where nothing is left to guess.
+
+    Parameters
+    ----------
+    raw : the rows.
+    remarks : what else the lines have.
+    ranks : whose lines are left out.
 
     Raises
     ------
@@ -309,6 +298,7 @@ def _settled(raw: pl.DataFrame, remarks: Sequence[str]) -> tuple[TableMap, list[
         table.columns["eval_loss"] = TableColumn(column=evaluated)
         losses.remove(evaluated)
     asked = [*_names_asked(raw, columns, losses), *_steps_asked(raw, columns)]
+    asked += [] if ranks is None else ranks.asked()
     if asked:
         raise _refusal(asked, columns, raw.columns)
     return table, taken(Outline.of(raw), table)
@@ -360,7 +350,7 @@ def _names_asked(
             likely["eval_loss"] = evaluated[0]
         yield f"they have {several}, {_listed(losses)}: say which is the training loss", likely
     steps = sorted(filter(_counts, raw.columns), key=_rather_of_updates)
-    if len(steps) > 1:
+    if len(steps) > 1 and any(_rivals(raw, columns.get("step"), name) for name in steps):
         apart = raw.select(pl.sum_horizontal(pl.col(n).is_not_null() for n in steps).max()).item()
         quoted = ", ".join(json.dumps(name) for name in steps)
         step = {"formula": f"coalesce({quoted})"} if apart == 1 else steps[0]
@@ -385,6 +375,28 @@ def _counts(name: str) -> bool:
     rate = re.search(r"(?:^|[^a-z])per(?:$|[^a-z])|/", words) is not None
     known = len(name) > 1 and words in COLUMNS["step"]
     return known or (not rate and _COUNT.fullmatch(words) is not None)
+
+
+def _rivals(raw: pl.DataFrame, step: str | None, name: str) -> bool:
+    """Tell whether a name may count updates in place of the step, by its values.
+
+    Sizes of updates (`update 0.011`) and updates between two lines (`updates 10`) count none, and
+    a name whose values are the step's counts the same.
+
+    Parameters
+    ----------
+    step : the name that is known as the step; None where none is.
+    """
+    if step is None or not _is_count(raw[step].drop_nulls()):
+        return True
+    values = raw.select(pl.col(step), there=pl.col(name)).drop_nulls("there")
+    equal = values.select((pl.col(step) == pl.col("there")).fill_null(value=False).all()).item()
+    return name != step and not equal and _is_count(values["there"])
+
+
+def _is_count(values: pl.Series) -> bool:
+    """Tell whether numbers are whole, and rise somewhere."""
+    return bool((values == values.floor()).all() and (values.diff() > 0).any())
 
 
 _COUNT: Final = re.compile(r"(?:.*[^a-z])?(?:steps?|iters?|iterations?|updates?)")

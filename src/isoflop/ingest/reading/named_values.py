@@ -153,17 +153,6 @@ _AS_NAMED: Final = (
         r"epoch \1, iter \2/\3",
     ),
     (
-        ("poch [", "poch:[", "poch: [", "poch[", "poch :"),
-        r"\b[Ee]poch ?:? ?\[ *([0-9]+)/ *([0-9]+)\] ?[(\[] *([0-9]+)/ *([0-9]+)[)\]]",
-        r"epoch \1/\2, iter \3/\4",
-    ),
-    ((" batches",), r"([|,] *)([0-9]+)/ *([0-9]+) batches\b", r"\1iter \2/\3"),
-    (
-        ("atch ", "atches ", "atch: ", "atches: "),
-        r"\b[Bb]atch(?:es)?:? +\[?([0-9]+)/ *([0-9]+)\]?",
-        r"iter \1/\2",
-    ),
-    (
         ("inished ", "ompleted ", "one "),
         r"\b(?:[Ff]inished|[Cc]ompleted|[Dd]one)(?: training)? (step|iter|iteration)\b",
         r"\1",
@@ -175,12 +164,34 @@ NumPy, PyTorch and JAX print numbers with their type: `np.float32(7.08)`, `tenso
 CLU, MMEngine, minimind and the examples of PyTorch and Flax print steps, or batches of an epoch,
 without names.
 """
+_BATCHES: Final = (
+    (
+        ("poch [", "poch:[", "poch: [", "poch[", "poch :"),
+        r"\b[Ee]poch ?:? ?\[ *([0-9]+)/ *([0-9]+)\] ?[(\[] *([0-9]+)/ *([0-9]+)[)\]]",
+        r"epoch \1/\2, iter \3/\4",
+    ),
+    ((" batches",), r"([|,] *)([0-9]+)/ *([0-9]+) batches\b", r"\1iter \2/\3"),
+    (
+        ("atch ", "atches ", "atch: ", "atches: "),
+        r"\b[Bb]atch(?:es)?:? +\[?([0-9]+)/ *([0-9]+)\]?",
+        r"iter \1/\2",
+    ),
+)
+"""The same of batches of an epoch, which count updates where the line says no step besides."""
+_STEPPED: Final = (
+    r"(?:^|[^a-zA-Z/ _.@-]) *(?:(?:INFO|DEBUG|at|after) +)?(?:(?:[Gg]lobal|[Tt]raining)[ _])?"
+    r"(?:[Ss]teps?|STEPS?|[Ii]ter(?:ation)?s?|ITER(?:ATION)?S?|[Nn]um_updates)"
+    r"['\"]? *[:=]? *[\[(]? *[0-9]+(?:[^0-9.]|$)"
+)
+"""A step and its number; none is behind a slash, `per`, or words that make it another name."""
 
 
 def unwrapped(line: str) -> str:
     """Write a line without the rank before it, with names and numbers as others print them."""
     line = re.sub(_LABEL, "", line)
     for _, pattern, written in _AS_NAMED:
+        line = re.sub(pattern, written, line)
+    for _, pattern, written in () if re.search(_STEPPED, line) else _BATCHES:
         line = re.sub(pattern, written, line)
     return line
 
@@ -190,8 +201,20 @@ def _unwrapped(lines: pl.Series, *, labelled: bool) -> pl.Series:
     lines = lines.str.replace(_LABEL, "") if labelled else lines
     for texts, pattern, written in _AS_NAMED:
         if lines.str.contains_any(list(texts)).any():
-            lines = lines.str.replace_all(pattern, re.sub(r"\\([0-9])", r"${\1}", written))
+            lines = lines.str.replace_all(pattern, _in_rust(written))
+    if not any(lines.str.contains_any(list(texts)).any() for texts, *_ in _BATCHES):
+        return lines
+    stepped = lines.str.contains(_STEPPED)
+    for texts, pattern, written in _BATCHES:
+        if lines.str.contains_any(list(texts)).any():
+            read = lines.str.replace_all(pattern, _in_rust(written))
+            lines = lines.zip_with(stepped, read)
     return lines
+
+
+def _in_rust(written: str) -> str:
+    """Write a replacement as Rust has it."""
+    return re.sub(r"\\([0-9])", r"${\1}", written)
 
 
 _SPLIT: Final = re.compile(TOKEN, re.ASCII)
