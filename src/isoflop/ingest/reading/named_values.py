@@ -136,7 +136,8 @@ def is_of_training(words: str) -> bool:
 
 
 _LABEL: Final = f"^{LABEL_OF_RANK}:?"
-_AS_NAMED: Final = (
+_AsNamed = tuple[tuple[tuple[str, ...], str, str], ...]
+_AS_NAMED: Final[_AsNamed] = (
     (
         ("16(", "32(", "64(", "int8(", "tensor(", "Array("),
         r"\b(?:(?:np|numpy|jnp|torch)\.)?(?:b?float(?:16|32|64)|u?int(?:8|16|32|64)|tensor|Array"
@@ -164,7 +165,7 @@ NumPy, PyTorch and JAX print numbers with their type: `np.float32(7.08)`, `tenso
 CLU, MMEngine, minimind and the examples of PyTorch and Flax print steps, or batches of an epoch,
 without names.
 """
-_BATCHES: Final = (
+_BATCHES: Final[_AsNamed] = (
     (
         ("poch [", "poch:[", "poch: [", "poch[", "poch :"),
         r"\b[Ee]poch ?:? ?\[ *([0-9]+)/ *([0-9]+)\] ?[(\[] *([0-9]+)/ *([0-9]+)[)\]]",
