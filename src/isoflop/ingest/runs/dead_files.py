@@ -22,8 +22,8 @@ from isoflop.ingest.runs.part_files import (
     span,
     trained,
 )
-from isoflop.ingest.runs.same_losses import LEAST
 from isoflop.ingest.tables.attempts import DEAD, comes_down
+from isoflop.ingest.tables.same_losses import LEAST
 from isoflop.ingest.words.file_names import stem
 from isoflop.ingest.words.launch_names import keys, without_resume
 

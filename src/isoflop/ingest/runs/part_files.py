@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from isoflop.ingest.runs.launch_files import agree_in_seeds, forking, put_behind
-from isoflop.ingest.runs.same_losses import AT_SEAM, differ_by_noise, go_on
+from isoflop.ingest.tables.same_losses import AT_SEAM, differ_by_noise, go_on
 from isoflop.ingest.words.file_names import stem
 from isoflop.ingest.words.launch_names import (
     in_turn,

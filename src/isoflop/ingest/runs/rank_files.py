@@ -22,7 +22,7 @@ from isoflop.ingest.facts import sidecar as side
 from isoflop.ingest.formats import counts_all_ranks
 from isoflop.ingest.reading.parsed import LAGGING
 from isoflop.ingest.runs.merged import merged
-from isoflop.ingest.runs.same_losses import differ_by_noise
+from isoflop.ingest.tables.same_losses import differ_by_noise
 from isoflop.ingest.tables.tokens_of_job import SAME, Job
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from isoflop.ingest.runs.same_losses import differ_by_noise
+from isoflop.ingest.tables.same_losses import differ_by_noise
 from isoflop.ingest.words.names import find_count, plain
 from isoflop.ingest.words.split_words import word_of
 
