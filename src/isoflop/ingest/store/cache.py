@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from isoflop.config.sidecar import TableMap
 
-LAYOUT: Final = 22
+LAYOUT: Final = 23
 """Raised when the form of an entry changes, or what is made of every reader's records."""
 
 
