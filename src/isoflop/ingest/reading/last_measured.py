@@ -108,8 +108,9 @@ class LastMeasured:
             losses = piece.filter(pl.col("train_loss").is_not_null()).select("run", "step")
             # sets of a run begin together
             beside = losses.join(firsts.select("run", "first").unique(), on="run")
-            beside = beside.filter(pl.col("step") >= pl.col("first")).group_by("run", "first")
-            trained.append(beside.agg(pl.len().cast(pl.Int64).alias("lines")))
+            beside = beside.filter(pl.col("step") >= pl.col("first"))
+            lines = pl.len().cast(pl.Int64).alias("lines")
+            trained.append(beside.group_by("run", "first").agg(lines))
         if not counts:
             return pl.DataFrame(schema={**_SCHEMA, "values": pl.Int64, "repeats": pl.Int64})
         sums = pl.col("values", "repeats", "alone").sum()
