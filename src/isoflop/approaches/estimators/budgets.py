@@ -169,6 +169,11 @@ def told_of_off(observations: Observations, settings: ProfilesSettings) -> str:
     off = _wanted(observations.at(observations.is_final), settings).off
     if not len(off) or off.mean() < MANY_OFF:
         return ""
+    return _off_words(off, observations, settings)
+
+
+def _off_words(off: Bools, observations: Observations, settings: ProfilesSettings) -> str:
+    """Say how many runs lie off their budgets, and by what tolerance."""
     return (
         f"{off.sum()} of {len(off)} runs are left out: their C ({observations.counting.flops}) "
         f"lies more than {per_cent(settings.tolerance)} from their budget "
@@ -370,8 +375,9 @@ def _wider(observations: Observations, settings: ProfilesSettings) -> str:
         return ""
     farthest = np.abs(final.flops / plan.budget - 1.0)[plan.off].max()
     return (
-        f"{told_of_off(observations, settings)} Set that to {math.ceil(100 * farthest) / 100:g} or "
-        "more: where C goes with size along a budget, minima are read at equal C."
+        f"{_off_words(plan.off, observations, settings)} "
+        f"Set that to {math.ceil(100 * farthest) / 100:g} or more: where C goes with size "
+        "along a budget, minima are read at equal C."
     )
 
 
